@@ -1,0 +1,56 @@
+// Which names does Switchyard use in Redis? All of them; nothing else in the house spells one out.
+//
+// Keys that one script touches share the hash tag {switchyard}, so that they live in one slot of a Redis Cluster.
+
+const key = (name: string): string => `{switchyard}:${name}`;
+
+/** Keys. Each line: type, content. */
+export const keys = Object.freeze({
+  /** hash: `epoch`, `revision`, `runId` of the Redis that gave them out */
+  catalogMeta: key('catalog'),
+  /** hash: member -> `<revision>|<instance document>` */
+  instances: key('instances'),
+  /** hash: service -> `<revision>|<policy document>` */
+  services: key('services'),
+  /** hash: route -> `<revision>|<route document>` */
+  routes: key('routes'),
+  /** hash: service -> revision of its last change */
+  serviceRevisions: key('service-revisions'),
+  /** stream: id `<revision>-0`, field `e` = the event; the truth about what happened */
+  events: key('events'),
+  /** sorted set: member -> deadline, milliseconds on Redis's clock */
+  deadlines: key('deadlines'),
+  /** hash: member -> time to live in ms */
+  ttls: key('ttls'),
+  /** hash: `at` = last sweep on Redis's clock */
+  sweep: key('sweep'),
+  /** string with expiry: holder of the lease */
+  lease: (name: string): string => key(`lease:${name}`),
+  /** counter: last fencing token given out for the lease; never expires, never goes back */
+  fence: (name: string): string => key(`fence:${name}`),
+  /** list: latest failovers and switchovers of a group, newest first */
+  redisHistory: (group: string): string => key(`redis-history:${group}`),
+  /** hash: operation id -> document */
+  operations: key('operations'),
+  /** prefix of all BullMQ keys */
+  queuePrefix: key('queue'),
+});
+
+/** Channels. They wake readers and serve people with redis-cli; losing every message changes only latency. */
+export const channels = Object.freeze({
+  /** CloudEvents, one for each revision */
+  events: 'switchyard:events',
+  /** people without a library: register */
+  register: 'switchyard:register',
+  /** people without a library: heartbeat */
+  heartbeat: 'switchyard:heartbeat',
+});
+
+/** BullMQ queues. */
+export const queues = Object.freeze({ backup: 'backup' });
+
+/** Leases. */
+export const leases = Object.freeze({ monitor: 'monitor' });
+
+/** The catalog service under which a service of the control plane registers itself. */
+export const platformService = (app: string): string => `switchyard-${app}`;
