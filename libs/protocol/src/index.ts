@@ -14,3 +14,59 @@ export {
   splitMember,
 } from './names.ts';
 export { channels, keys, leases, platformService, queues } from './keys.ts';
+export {
+  checkSchema,
+  heartbeatBodySchema,
+  heartbeatMessageSchema,
+  instanceInputSchema,
+  instancePatchSchema,
+  instanceUrlSchema,
+  instanceViewSchema,
+  intentSchema,
+  livenessSchema,
+  loadReportSchema,
+  registerMessageSchema,
+  roleSchema,
+  storedInstanceSchema,
+} from './instance.ts';
+export type {
+  Check,
+  HeartbeatMessage,
+  Instance,
+  InstanceInput,
+  InstancePatch,
+  InstanceView,
+  Intent,
+  Liveness,
+  LoadReport,
+  RegisterMessage,
+  Role,
+  StoredInstance,
+} from './instance.ts';
+export {
+  defaultServicePolicy,
+  policyNameSchema,
+  servicePolicySchema,
+  serviceViewSchema,
+  storedServiceSchema,
+} from './service.ts';
+export type { PolicyName, ServicePolicy, ServiceView } from './service.ts';
+export { defaultRoute, routeViewSchema, storedRouteSchema, trafficRouteSchema } from './route.ts';
+export type { RouteView, TrafficRoute } from './route.ts';
+export { eventDataSchemas, eventSchema, eventTypes, evidenceSchema } from './event.ts';
+export type { EventData, EventType, Evidence, NewEvent, SwitchyardEvent } from './event.ts';
+export { redisAddressSchema, redisFailoverSchema, redisGroupViewSchema, redisNodeViewSchema } from './redis-group.ts';
+export type { RedisFailover, RedisGroupView, RedisNodeView } from './redis-group.ts';
+export {
+  backupJobSchema,
+  backupLabelSchema,
+  backupManifestSchema,
+  backupRequestSchema,
+  backupVerificationSchema,
+  backupViewSchema,
+} from './backup.ts';
+export type { BackupJob, BackupManifest, BackupRequest, BackupVerification, BackupView } from './backup.ts';
+export { operationSchema } from './operation.ts';
+export type { Operation } from './operation.ts';
+export { problemMediaType, problemOf, problemSchema } from './problem.ts';
+export type { Problem } from './problem.ts';

@@ -22,8 +22,6 @@ export const keys = Object.freeze({
   deadlines: key('deadlines'),
   /** hash: member -> time to live in ms */
   ttls: key('ttls'),
-  /** hash: `at` = last sweep on Redis's clock */
-  sweep: key('sweep'),
   /** string with expiry: holder of the lease */
   lease: (name: string): string => key(`lease:${name}`),
   /** counter: last fencing token given out for the lease; never expires, never goes back */

@@ -26,7 +26,10 @@ export const plainNameSchema = z
 export const hostSchema = z
   .string()
   .max(253)
-  .regex(/^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/, 'must be a host name or an IP address');
+  .regex(
+    /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/,
+    'must be a host name or an IP address',
+  );
 
 export const portSchema = z.int().min(1, 'must be from 1 to 65535').max(65535, 'must be from 1 to 65535');
 
