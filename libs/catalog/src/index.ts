@@ -1,1 +1,19 @@
-export {};
+export { announce, unchanged } from './commit.ts';
+export type { Commit, DeadlineChange, Decision, DocumentKind, Expectation, Write } from './commit.ts';
+export {
+  evictInstance,
+  patchInstance,
+  registerInstance,
+  removeInstance,
+  reviveInstance,
+  suspectInstance,
+} from './instance-transitions.ts';
+export type { InstanceRef } from './instance-transitions.ts';
+export { deleteRoute, putRoute, putService } from './setting-transitions.ts';
+export type { Versioned } from './setting-transitions.ts';
+export { eligibilityOf } from './eligibility.ts';
+export type { Eligibility } from './eligibility.ts';
+export { createCatalogView, emptySnapshot, memberOfInstance } from './view.ts';
+export type { ApplyOutcome, CatalogSnapshot, CatalogView, ViewChange } from './view.ts';
+export type { CatalogStore, CommitOutcome, Cursor, Fence, Tail } from './ports.ts';
+export { MAX_COMMIT_ATTEMPTS } from './ports.ts';

@@ -1,0 +1,28 @@
+// May this instance take new traffic, and if not, why? One predicate for pickers, API, CLI and `why`.
+import type { Instance } from '@switchyard/protocol';
+
+export type Eligibility =
+  | { readonly eligible: true }
+  | {
+      readonly eligible: false;
+      readonly reason: string;
+      /** better than nothing: used only when no instance of the service is eligible */
+      readonly lastResort: boolean;
+    };
+
+const no = (reason: string, lastResort = false): Eligibility => ({ eligible: false, reason, lastResort });
+const eligible: Eligibility = Object.freeze({ eligible: true });
+const because = (reason: string | undefined): string => (reason ? `: ${reason}` : '');
+
+/** Three facts with three owners: what the owner wants, what the monitor believes, how much it should get. */
+export function eligibilityOf(instance: Instance): Eligibility {
+  if (instance.liveness === 'dead') return no(`evicted${because(instance.livenessReason)}`);
+  if (instance.intent !== 'in-service') {
+    const word = instance.intent === 'draining' ? 'draining' : 'in maintenance';
+    return no(`${word}${because(instance.intentReason)}`);
+  }
+  if (instance.role === 'standby') return no('on standby: the active instance takes the traffic');
+  if (instance.weight === 0) return no('its weight is 0');
+  if (instance.liveness === 'suspect') return no(`suspected${because(instance.livenessReason)}`, true);
+  return eligible;
+}

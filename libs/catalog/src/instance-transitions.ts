@@ -1,0 +1,201 @@
+// What is a legal change of an instance? Each function decides; the store commits; nobody else writes instances.
+//
+//   (absent) --register--> alive --suspect--> suspect --evict--> dead --reap--> (absent)
+//                            ^------revive-------'                 |
+//                            '----------------register-------------'   (incarnation + 1)
+import { memberOf, ok, parseDurationMs, refuse } from '@switchyard/protocol';
+import type {
+  Evidence,
+  Instance,
+  InstanceInput,
+  InstancePatch,
+  NewEvent,
+  Result,
+  StoredInstance,
+} from '@switchyard/protocol';
+import { unchanged } from './commit.ts';
+import type { Commit, DeadlineChange, Decision } from './commit.ts';
+
+export interface InstanceRef {
+  readonly service: string;
+  readonly id: string;
+}
+
+type InstanceEventType = Extract<NewEvent['type'], `instance.${string}`>;
+
+const nameOf = ({ service, id }: InstanceRef): string => `instance ${id} of service ${service}`;
+
+/** The stored part of an instance: everything but the revision, which the commit gives out. */
+function storedPart(instance: Instance): StoredInstance {
+  const { revision: _revision, ...stored } = instance;
+  return stored;
+}
+
+function change(
+  current: Instance | undefined,
+  next: StoredInstance,
+  what: { type: InstanceEventType; evidence?: Evidence; deadline?: DeadlineChange },
+): Decision {
+  const member = memberOf(next.service, next.id);
+  const data = { instance: next, ...(what.evidence ? { evidence: what.evidence } : {}) };
+  const commit: Commit = {
+    expect: [{ kind: 'instance', key: member, revision: current?.revision ?? 0 }],
+    writes: [{ kind: 'instance', key: member, document: next }],
+    service: next.service,
+    event: { type: what.type, subject: member, data } as NewEvent,
+    ...(what.deadline ? { deadline: what.deadline } : {}),
+  };
+  return { type: 'commit', commit };
+}
+
+/** The canonical base address. The schema has checked that it is one. */
+function urlOf(input: InstanceInput): string {
+  if (input.url !== undefined) return input.url.replace(/\/$/, '');
+  const host = input.host?.includes(':') ? `[${input.host}]` : input.host;
+  return `http://${host}:${input.port}`;
+}
+
+function described(
+  ref: InstanceRef,
+  input: InstanceInput,
+): Omit<StoredInstance, 'intent' | 'liveness' | 'sinceMs' | 'incarnation'> {
+  return {
+    service: ref.service,
+    id: ref.id,
+    url: urlOf(input),
+    weight: input.weight,
+    declaredWeight: input.weight,
+    ...(input.zone === undefined ? {} : { zone: input.zone }),
+    ...(input.version === undefined ? {} : { version: input.version }),
+    meta: input.meta,
+    ttlMs: parseDurationMs(input.ttl) ?? 3_000,
+    ...(input.check === undefined ? {} : { check: input.check }),
+    role: input.role,
+  };
+}
+
+/** Equality of plain JSON values, without regard to the order of keys. */
+function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  return keys.every((key) => Object.hasOwn(b, key) && same(a[key as never], b[key as never]));
+}
+
+/**
+ * Registers or re-registers. The same document again changes nothing. A weight or intent that an operator set
+ * stands until the owner declares another weight: a re-registration must not undo a drain.
+ */
+export function registerInstance(
+  current: Instance | undefined,
+  ref: InstanceRef,
+  input: InstanceInput,
+  nowMs: number,
+): Decision {
+  const member = memberOf(ref.service, ref.id);
+  const fresh = described(ref, input);
+  const deadline = { member, ttlMs: fresh.ttlMs };
+  if (!current) {
+    const next = { ...fresh, intent: 'in-service', liveness: 'alive', sinceMs: nowMs, incarnation: 1 } as const;
+    return change(undefined, next, { type: 'instance.registered', deadline });
+  }
+  const weight = current.declaredWeight === fresh.declaredWeight ? current.weight : fresh.weight;
+  const returning = current.liveness === 'dead';
+  const next: StoredInstance = {
+    ...fresh,
+    weight,
+    intent: current.intent,
+    ...(current.intentReason === undefined ? {} : { intentReason: current.intentReason }),
+    liveness: 'alive',
+    sinceMs: current.liveness === 'alive' ? current.sinceMs : nowMs,
+    incarnation: current.incarnation + (returning ? 1 : 0),
+  };
+  if (same(next, storedPart(current))) return unchanged;
+  const revived = current.liveness === 'suspect';
+  const type = returning ? 'instance.registered' : revived ? 'instance.revived' : 'instance.updated';
+  const evidence: Evidence | undefined = revived
+    ? { because: 'registered', detail: 'it registered again while it was suspected' }
+    : undefined;
+  return change(current, next, { type, deadline, ...(evidence ? { evidence } : {}) });
+}
+
+/** Changes weight or intent of a known instance; refuses an unknown one, or another revision than `ifRevision`. */
+export function patchInstance(
+  current: Instance | undefined,
+  ref: InstanceRef,
+  patch: InstancePatch,
+  ifRevision?: number,
+): Result<Decision> {
+  if (!current) return refuse('not_found', `${nameOf(ref)} is not registered`);
+  if (ifRevision !== undefined && ifRevision !== current.revision) {
+    return refuse('revision_mismatch', `${nameOf(ref)} has revision ${current.revision}, not ${ifRevision}`);
+  }
+  const { intentReason: _dropped, ...rest } = storedPart(current);
+  const reason = patch.intent === undefined ? current.intentReason : patch.reason;
+  const next: StoredInstance = {
+    ...rest,
+    weight: patch.weight ?? current.weight,
+    intent: patch.intent ?? current.intent,
+    ...(reason === undefined ? {} : { intentReason: reason }),
+  };
+  if (same(next, storedPart(current))) return ok(unchanged);
+  return ok(change(current, next, { type: 'instance.updated' }));
+}
+
+/** Removes the record on its owner's wish, or because a dead one was kept long enough (`reaped`). */
+export function removeInstance(
+  current: Instance | undefined,
+  ref: InstanceRef,
+  why: { type: 'instance.deregistered' | 'instance.reaped'; reason: string; ifRevision?: number },
+): Result<Decision> {
+  if (!current) return refuse('not_found', `${nameOf(ref)} is not registered`);
+  if (why.ifRevision !== undefined && why.ifRevision !== current.revision) {
+    return refuse('revision_mismatch', `${nameOf(ref)} has revision ${current.revision}, not ${why.ifRevision}`);
+  }
+  const member = memberOf(ref.service, ref.id);
+  const event: NewEvent = { type: why.type, subject: member, data: { ...ref, reason: why.reason } };
+  return ok({
+    type: 'commit',
+    commit: {
+      expect: [{ kind: 'instance', key: member, revision: current.revision }],
+      writes: [{ kind: 'instance', key: member, document: null }],
+      deadline: { member, remove: true },
+      service: ref.service,
+      event,
+    },
+  });
+}
+
+/** Its deadline passed: it gets no new traffic while another is left, and is probed. */
+export function suspectInstance(current: Instance, evidence: Evidence, nowMs: number): Decision {
+  if (current.liveness !== 'alive') return unchanged;
+  const next: StoredInstance = {
+    ...storedPart(current),
+    liveness: 'suspect',
+    livenessReason: evidence.detail,
+    sinceMs: nowMs,
+  };
+  return change(current, next, { type: 'instance.suspected', evidence });
+}
+
+/** It was heard again before anybody evicted it. */
+export function reviveInstance(current: Instance, evidence: Evidence, nowMs: number): Decision {
+  if (current.liveness !== 'suspect') return unchanged;
+  const { livenessReason: _dropped, ...rest } = storedPart(current);
+  return change(current, { ...rest, liveness: 'alive', sinceMs: nowMs }, { type: 'instance.revived', evidence });
+}
+
+/** It is taken for dead. The record stays until it is reaped, so that people can ask why. */
+export function evictInstance(current: Instance, evidence: Evidence, nowMs: number): Decision {
+  if (current.liveness === 'dead') return unchanged;
+  const next: StoredInstance = {
+    ...storedPart(current),
+    liveness: 'dead',
+    livenessReason: evidence.detail,
+    sinceMs: nowMs,
+  };
+  const deadline = { member: memberOf(current.service, current.id), remove: true } as const;
+  return change(current, next, { type: 'instance.evicted', evidence, deadline });
+}

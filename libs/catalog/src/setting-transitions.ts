@@ -1,0 +1,82 @@
+// What is a legal change of a service's policy or of a route?
+import { ok, refuse } from '@switchyard/protocol';
+import type { NewEvent, Result, ServicePolicy, TrafficRoute } from '@switchyard/protocol';
+import { unchanged } from './commit.ts';
+import type { Decision, DocumentKind } from './commit.ts';
+
+/** A stored document with the revision of its last change. */
+export interface Versioned<T> {
+  readonly document: T;
+  readonly revision: number;
+}
+
+/** Both sides come from the same schema, so their keys stand in the same order. */
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+function put(
+  current: Versioned<object> | undefined,
+  target: { kind: DocumentKind; name: string; document: object; event: NewEvent; service?: string },
+): Decision {
+  if (current && same(current.document, target.document)) return unchanged;
+  return {
+    type: 'commit',
+    commit: {
+      expect: [{ kind: target.kind, key: target.name, revision: current?.revision ?? 0 }],
+      writes: [{ kind: target.kind, key: target.name, document: target.document }],
+      ...(target.service === undefined ? {} : { service: target.service }),
+      event: target.event,
+    },
+  };
+}
+
+function guard(what: string, current: Versioned<object> | undefined, ifRevision: number | undefined): Result<null> {
+  const revision = current?.revision ?? 0;
+  return ifRevision === undefined || ifRevision === revision
+    ? ok(null)
+    : refuse('revision_mismatch', `${what} has revision ${revision}, not ${ifRevision}`);
+}
+
+/** Replaces a service's policy. The same policy again changes nothing. */
+export function putService(
+  current: Versioned<ServicePolicy> | undefined,
+  name: string,
+  policy: ServicePolicy,
+  ifRevision?: number,
+): Result<Decision> {
+  const guarded = guard(`service ${name}`, current, ifRevision);
+  if (!guarded.ok) return guarded;
+  const event: NewEvent = { type: 'service.updated', subject: name, data: { name, policy } };
+  return ok(put(current, { kind: 'service', name, document: policy, event, service: name }));
+}
+
+/** Adds or replaces a route. The same route again changes nothing. */
+export function putRoute(
+  current: Versioned<TrafficRoute> | undefined,
+  name: string,
+  route: TrafficRoute,
+  ifRevision?: number,
+): Result<Decision> {
+  const guarded = guard(`route ${name}`, current, ifRevision);
+  if (!guarded.ok) return guarded;
+  const event: NewEvent = { type: 'route.updated', subject: name, data: { name, route } };
+  return ok(put(current, { kind: 'route', name, document: route, event }));
+}
+
+/** Removes a route; refuses an unknown one. */
+export function deleteRoute(
+  current: Versioned<TrafficRoute> | undefined,
+  name: string,
+  ifRevision?: number,
+): Result<Decision> {
+  if (!current) return refuse('not_found', `there is no route named ${name}`);
+  const guarded = guard(`route ${name}`, current, ifRevision);
+  if (!guarded.ok) return guarded;
+  return ok({
+    type: 'commit',
+    commit: {
+      expect: [{ kind: 'route', key: name, revision: current.revision }],
+      writes: [{ kind: 'route', key: name, document: null }],
+      event: { type: 'route.deleted', subject: name, data: { name } },
+    },
+  });
+}
