@@ -1,1 +1,4 @@
-export {};
+// What may others use of balancing? The picker's words, and the table of policies.
+export type { Candidate, NonePicked, Picked, Picker, PickResult, PolicyContext, Skipped } from './picker.ts';
+export { pickerFor, policyTable } from './policy-table.ts';
+export type { PickerRequest } from './policy-table.ts';
