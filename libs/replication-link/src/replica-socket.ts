@@ -1,0 +1,104 @@
+// How is one connection to a source opened, watched and ended, so that nothing waits for ever and nothing leaks?
+import { connect, type Socket } from 'node:net';
+import { ReplicationLinkError } from './replication-problem.ts';
+
+// setTimeout fires at once for anything longer.
+const longestTimerMs = 2 ** 31 - 1;
+
+/** Where the source is and how long it may take. */
+export interface ReplicaSocketOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Longest wait for the TCP connection. */
+  readonly connectTimeoutMs: number;
+  /** Longest silence while we are ready to read. Sources send a newline each second while they prepare a data set. */
+  readonly idleTimeoutMs: number;
+  /** Longest life of the connection, whatever happens on it; at most 24 days, as for every timer. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What the owner of the socket is told. Exactly one of `onEnd` calls comes, and nothing after it. */
+export interface ReplicaSocketListener {
+  onConnect(): void;
+  onData(chunk: Buffer): void;
+  /** The connection is over; undefined when the owner closed it. */
+  onEnd(error: ReplicationLinkError | undefined): void;
+}
+
+/** A connection to a source. All methods are safe after its end. */
+export interface ReplicaSocket {
+  write(bytes: Buffer): void;
+  /** Stops reading (back-pressure); the silence that we cause ourselves does not count. */
+  pause(): void;
+  resume(): void;
+  /** Ends the connection now; without an error `onEnd` hears undefined. */
+  close(error?: ReplicationLinkError): void;
+}
+
+/** Starts to connect at once; the listener hears the rest, never before this function has returned. */
+export function openReplicaSocket(options: ReplicaSocketOptions, listener: ReplicaSocketListener): ReplicaSocket {
+  const where = `${options.host}:${options.port}`;
+  const socket: Socket = connect({ host: options.host, port: options.port, noDelay: true, keepAlive: true });
+  let ended = false;
+  let paused = false;
+  let connected = false;
+
+  const close = (error?: ReplicationLinkError): void => {
+    if (ended) return;
+    ended = true;
+    clearTimeout(deadline);
+    options.signal?.removeEventListener('abort', onAbort);
+    socket.destroy();
+    listener.onEnd(error);
+  };
+  const fail = (code: ReplicationLinkError['code'], message: string, cause?: unknown): void =>
+    close(new ReplicationLinkError(code, message, { cause }));
+
+  const onAbort = (): void => fail('aborted', `The connection to ${where} was given up.`, options.signal?.reason);
+  const deadline = setTimeout(
+    () => fail('deadline_exceeded', `The work with ${where} took longer than ${options.deadlineMs} ms.`),
+    Math.min(options.deadlineMs, longestTimerMs),
+  );
+
+  socket.setTimeout(options.connectTimeoutMs);
+  socket.on('connect', () => {
+    connected = true;
+    socket.setTimeout(options.idleTimeoutMs);
+    if (!ended) listener.onConnect();
+  });
+  socket.on('timeout', () => {
+    if (!connected) fail('connect_failed', `${where} did not accept a connection in ${options.connectTimeoutMs} ms.`);
+    else if (!paused) fail('stalled', `${where} sent nothing for ${options.idleTimeoutMs} ms.`);
+  });
+  socket.on('data', (chunk: Buffer) => {
+    if (!ended) listener.onData(chunk);
+  });
+  socket.on('error', (error) =>
+    connected
+      ? fail('closed_early', `The connection to ${where} broke: ${error.message}`, error)
+      : fail('connect_failed', `Cannot connect to ${where}: ${error.message}`, error),
+  );
+  socket.on('close', () => fail('closed_early', `${where} closed the connection.`));
+  // Not in this turn: the caller does not hold the socket yet.
+  if (options.signal?.aborted) queueMicrotask(onAbort);
+  else options.signal?.addEventListener('abort', onAbort, { once: true });
+
+  return {
+    write: (bytes) => {
+      if (!ended) socket.write(bytes);
+    },
+    pause: () => {
+      paused = true;
+      socket.pause();
+    },
+    resume: () => {
+      paused = false;
+      if (ended) return;
+      // A time-out that fired while we were paused is not armed again by itself.
+      socket.setTimeout(options.idleTimeoutMs);
+      socket.resume();
+    },
+    close,
+  };
+}
