@@ -1,1 +1,15 @@
-export {};
+export { createRedis, isRedisUnavailable } from './connection.ts';
+export type { ConnectionUse, RedisConnections, RedisEndpoint, RedisSettings } from './connection.ts';
+export { redisSettings, redisSettingsOf } from './settings.ts';
+export { createCatalogStore } from './catalog-store.ts';
+export { createCatalogFeed } from './catalog-feed.ts';
+export type { CatalogFeed, FeedNews, FeedStatus } from './catalog-feed.ts';
+export { createEpochKeeper } from './epoch-keeper.ts';
+export { decideAndCommit } from './commit-loop.ts';
+export type { Carried } from './commit-loop.ts';
+export { beat } from './heartbeats.ts';
+export { releaseMonitorLease, sweep } from './sweep.ts';
+export type { PassedDeadline, Sweep } from './sweep.ts';
+export { createRedisRegistrar } from './registrar.ts';
+export type { RedisRegistrar } from './registrar.ts';
+export type { Redis } from 'ioredis';

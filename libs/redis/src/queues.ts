@@ -1,0 +1,160 @@
+// How does slow work get done once, on schedule, through failovers? BullMQ, with connections that never hang.
+//
+// Facts from BullMQ's guides and issues 3088, 4378, 4586: a worker needs `maxRetriesPerRequest: null`; a lock must outlive a
+// failover; a worker can stop taking jobs after an outage without an error, so one that makes no progress is made anew.
+import { Queue, Worker } from 'bullmq';
+import type { ConnectionOptions, Job, JobsOptions, Processor } from 'bullmq';
+import { keys } from '@switchyard/protocol';
+import { createTicker } from '@switchyard/runtime';
+import type { Clock, Component, Logger } from '@switchyard/runtime';
+import type { RedisConnections } from './connection.ts';
+
+/** Longer than the worst failover, so that a job in work is not given to a second worker meanwhile. */
+const LOCK_MS = 30_000;
+const STUCK_MS = 30_000;
+const WATCH_EVERY_MS = 5_000;
+const KEEP = { count: 200, age: 7 * 86_400 } as const;
+
+const jobOptions: JobsOptions = {
+  removeOnComplete: KEEP,
+  removeOnFail: KEEP,
+  attempts: 3,
+  backoff: { type: 'exponential', delay: 1_000 },
+};
+
+export type { Job } from 'bullmq';
+
+export interface JobQueue<T> extends Component {
+  /** Adds a job; the same `jobId` again adds nothing. Rejects while Redis is away. */
+  add(name: string, data: T, options?: { readonly jobId?: string; readonly attempts?: number }): Promise<string>;
+  /** Runs `name` every `everyMs`; the same scheduler again replaces its settings. */
+  schedule(id: string, everyMs: number, job: { readonly name: string; readonly data: T }): Promise<void>;
+  counts(): Promise<Record<string, number>>;
+  /** Removes a job that no worker has begun; false when it is too late. */
+  remove(jobId: string): Promise<boolean>;
+}
+
+/** The sending side of a queue. */
+export function createJobQueue<T extends object>(
+  connections: RedisConnections,
+  name: string,
+  logger: Logger,
+): JobQueue<T> {
+  const connection = connections.connect('queue');
+  const queue = new Queue(name, {
+    connection: connection as unknown as ConnectionOptions,
+    prefix: keys.queuePrefix,
+    defaultJobOptions: jobOptions,
+    skipWaitingForReady: true,
+  });
+  queue.on('error', (error: Error) => logger.debug({ fault: error.message }, 'queue.error'));
+  return {
+    name: `queue:${name}`,
+    async add(job, data, options = {}) {
+      const added = await queue.add(job, data, options);
+      return String(added.id);
+    },
+    async schedule(id, everyMs, job) {
+      await queue.upsertJobScheduler(id, { every: everyMs }, { name: job.name, data: job.data, opts: jobOptions });
+    },
+    counts: () => queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'completed'),
+    async remove(jobId) {
+      const job = await queue.getJob(jobId);
+      if (!job || !((await job.isWaiting()) || (await job.isDelayed()))) return false;
+      await job.remove();
+      return true;
+    },
+    async stop() {
+      await queue.close();
+      connection.disconnect();
+    },
+  };
+}
+
+/** The working side: one job at a time. Carries on by itself after kill, freeze, or absence of Redis. */
+export function createJobWorker<T extends object>(
+  connections: RedisConnections,
+  options: {
+    readonly queue: string;
+    readonly process: (job: Job<T>, signal: AbortSignal) => Promise<unknown>;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly concurrency?: number;
+  },
+): Component & { readonly running: boolean } {
+  const { queue, process, clock, logger } = options;
+  const watchQueue = createJobQueue<T>(connections, queue, logger);
+  let worker: Worker | undefined;
+  let connection: ReturnType<RedisConnections['connect']> | undefined;
+  let stopping = new AbortController();
+  let inWork = 0;
+  let progressAtMs = clock.monotonicMs();
+
+  const progress = (): void => {
+    progressAtMs = clock.monotonicMs();
+  };
+  const handle: Processor = async (job) => {
+    inWork += 1;
+    progress();
+    try {
+      return await process(job as Job<T>, stopping.signal);
+    } finally {
+      inWork -= 1;
+      progress();
+    }
+  };
+  const open = (): void => {
+    connection = connections.connect('worker');
+    worker = new Worker(queue, handle, {
+      connection: connection as unknown as ConnectionOptions,
+      prefix: keys.queuePrefix,
+      concurrency: options.concurrency ?? 1,
+      lockDuration: LOCK_MS,
+      stalledInterval: LOCK_MS,
+      maxStalledCount: 2,
+      removeOnComplete: KEEP,
+      removeOnFail: KEEP,
+    });
+    worker.on('error', (error) => logger.debug({ fault: error.message }, 'worker.error'));
+    worker.on('failed', (job, error) =>
+      logger.warn({ job: job?.id, task: job?.name, fault: error.message }, 'job.failed'),
+    );
+    progress();
+  };
+  const close = async (force: boolean): Promise<void> => {
+    const [oldWorker, oldConnection] = [worker, connection];
+    worker = undefined;
+    try {
+      await oldWorker?.close(force);
+    } finally {
+      oldConnection?.disconnect();
+    }
+  };
+  const watch = async (): Promise<void> => {
+    const counts = await watchQueue.counts();
+    if (inWork > 0 || (counts['waiting'] ?? 0) === 0) return progress();
+    if (clock.monotonicMs() - progressAtMs < STUCK_MS) return;
+    logger.warn({ queue, waiting: counts['waiting'] }, 'worker.stuck');
+    await close(true);
+    open();
+  };
+  const ticker = createTicker({ name: `worker-watch:${queue}`, everyMs: WATCH_EVERY_MS, run: watch, clock, logger });
+
+  return {
+    name: `worker:${queue}`,
+    get running() {
+      return worker?.isRunning() ?? false;
+    },
+    async start(signal) {
+      stopping = new AbortController();
+      open();
+      await ticker.start(signal);
+    },
+    async stop() {
+      stopping.abort(new Error('the worker is stopping'));
+      await ticker.stop();
+      await close(inWork === 0);
+      await watchQueue.stop?.();
+    },
+  };
+}

@@ -1,0 +1,50 @@
+// How does a process that has Redis anyway register itself? Straight through the catalog store, without the registry.
+import type { Redis } from 'ioredis';
+import { memberOf, ok } from '@switchyard/protocol';
+import type { InstanceInput, Result } from '@switchyard/protocol';
+import { patchInstance, registerInstance, removeInstance } from '@switchyard/catalog';
+import type { CatalogStore, Decision } from '@switchyard/catalog';
+import { beat } from './heartbeats.ts';
+import { decideAndCommit } from './commit-loop.ts';
+
+/** What an agent needs to keep one instance in the catalog. Every method rejects while Redis is away. */
+export interface RedisRegistrar {
+  register(): Promise<Result<null>>;
+  beat(): Promise<'known' | 'unknown'>;
+  drain(reason: string): Promise<Result<null>>;
+  deregister(reason: string): Promise<Result<null>>;
+}
+
+/** Registers `service`/`id` as `input` describes it. */
+export function createRedisRegistrar(options: {
+  readonly store: CatalogStore;
+  readonly redis: Redis;
+  readonly service: string;
+  readonly id: string;
+  readonly input: InstanceInput;
+}): RedisRegistrar {
+  const { store, redis, service, id, input } = options;
+  const ref = { service, id };
+  const member = memberOf(service, id);
+  const carry = async (decide: () => Promise<Result<Decision>>): Promise<Result<null>> => {
+    const outcome = await decideAndCommit(store, decide);
+    return outcome.ok ? ok(null) : outcome;
+  };
+  return {
+    async register() {
+      const registered = await carry(async () =>
+        ok(registerInstance(await store.readInstance(service, id), ref, input, Date.now())),
+      );
+      // an unchanged document is a sign of life all the same
+      if (registered.ok) await beat(redis, [member]);
+      return registered;
+    },
+    beat: async () => ((await beat(redis, [member])).length === 0 ? 'known' : 'unknown'),
+    drain: (reason) =>
+      carry(async () => patchInstance(await store.readInstance(service, id), ref, { intent: 'draining', reason })),
+    deregister: (reason) =>
+      carry(async () =>
+        removeInstance(await store.readInstance(service, id), ref, { type: 'instance.deregistered', reason }),
+      ),
+  };
+}
