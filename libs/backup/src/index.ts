@@ -1,1 +1,25 @@
-export {};
+export { restoreWindow, stateOf, viewBackup } from './backup-list.ts';
+export type { RestorePoint, RestoreWindow, StoredBackup } from './backup-list.ts';
+export { labelFor, labelTimeMs } from './label.ts';
+export { backupFiles, backupSize, buildManifest, readManifest } from './manifest.ts';
+export type { ManifestFacts } from './manifest.ts';
+export {
+  advanceOperation,
+  backupPlan,
+  failOperation,
+  forgettable,
+  isFinished,
+  percentOf,
+  queuedOperation,
+  startOperation,
+  succeedOperation,
+  verifyPlan,
+  viewOperation,
+} from './operation.ts';
+export type { OperationRecord, PlannedStep, StepRecord } from './operation.ts';
+export { differences, keyCounts, verificationOf } from './proof.ts';
+export type { LoadedContent, ProofOutcome } from './proof.ts';
+export { planRetention } from './retention.ts';
+export type { RetainedBackup, RetentionPlan, RetentionPolicy } from './retention.ts';
+export { chooseSource } from './source-choice.ts';
+export type { SourceCandidate, SourceChoice, SourceRules } from './source-choice.ts';

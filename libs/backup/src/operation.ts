@@ -1,0 +1,164 @@
+// How far is long work, how long will it still take, and how did it end? A record, changed by pure steps.
+//
+//   queued -> running -> succeeded | failed | cancelled      (queued may also fail or be cancelled; an end is final)
+//
+// Work that is tried again after a crash goes from running to running: its steps begin anew.
+import { problemOf, type Operation, type Refusal } from '@switchyard/protocol';
+
+/** A step of a plan; weights are shares of the whole time, in any unit. */
+export interface PlannedStep {
+  readonly name: string;
+  readonly weight: number;
+}
+
+/** Steps of taking a backup. The source forks, and by default waits 5 s for more replicas, before the first byte comes. */
+export const backupPlan: readonly PlannedStep[] = Object.freeze([
+  { name: 'choose the source', weight: 2 },
+  { name: 'wait for its snapshot', weight: 8 },
+  { name: 'copy, compress and hash', weight: 40 },
+  { name: 'prove by loading', weight: 45 },
+  { name: 'write the manifest', weight: 5 },
+]);
+
+/** Steps of verifying a backup that exists. */
+export const verifyPlan: readonly PlannedStep[] = Object.freeze([
+  { name: 'compare the hashes', weight: 30 },
+  { name: 'prove by loading', weight: 65 },
+  { name: 'record the outcome', weight: 5 },
+]);
+
+/** One step's record. */
+export interface StepRecord extends PlannedStep {
+  readonly state: Operation['steps'][number]['state'];
+  /** 0 to 1. */
+  readonly fraction: number;
+  readonly detail: string | null;
+}
+
+/** All that is known about a piece of long work. Plain data: it can be stored as JSON. Times are unix milliseconds. */
+export interface OperationRecord {
+  readonly id: string;
+  readonly kind: string;
+  /** What it works on: a group, a label. */
+  readonly subject: string;
+  readonly state: Operation['state'];
+  readonly createdAtMs: number;
+  readonly startedAtMs: number | null;
+  readonly finishedAtMs: number | null;
+  readonly steps: readonly StepRecord[];
+  readonly result: Readonly<Record<string, unknown>> | null;
+  readonly refusal: Refusal | null;
+}
+
+/** New work that waits for its turn. */
+export function queuedOperation(
+  facts: Pick<OperationRecord, 'id' | 'kind' | 'subject'> & { readonly plan: readonly PlannedStep[] },
+  nowMs: number,
+): OperationRecord {
+  const { id, kind, subject, plan } = facts;
+  const steps = plan.map((step): StepRecord => ({ ...step, state: 'waiting', fraction: 0, detail: null }));
+  const start = { createdAtMs: nowMs, startedAtMs: null, finishedAtMs: null };
+  return { id, kind, subject, state: 'queued', ...start, steps, result: null, refusal: null };
+}
+
+/** True once nothing can change any more. */
+export function isFinished(record: OperationRecord): boolean {
+  return record.state === 'succeeded' || record.state === 'failed' || record.state === 'cancelled';
+}
+
+/** The work begins, or begins anew. A finished one stays as it is. */
+export function startOperation(record: OperationRecord, nowMs: number): OperationRecord {
+  if (isFinished(record)) return record;
+  const steps = record.steps.map((step): StepRecord => ({ ...step, state: 'waiting', fraction: 0, detail: null }));
+  return { ...record, state: 'running', startedAtMs: nowMs, steps };
+}
+
+/** Step `index` is under way and `fraction` (0 to 1) of it is done; all before it are done. Never goes backwards. */
+export function advanceOperation(
+  record: OperationRecord,
+  index: number,
+  progress: { readonly fraction?: number; readonly detail?: string },
+): OperationRecord {
+  if (record.state !== 'running') return record;
+  const steps = record.steps.map((step, at): StepRecord => {
+    if (at < index) return { ...step, state: 'done', fraction: 1 };
+    if (at > index || step.state === 'done') return step;
+    const fraction = Math.max(step.fraction, Math.min(1, Math.max(0, progress.fraction ?? 0)));
+    return { ...step, state: 'running', fraction, detail: progress.detail ?? step.detail };
+  });
+  return { ...record, steps };
+}
+
+/** The work is done. A finished one stays as it is. */
+export function succeedOperation(
+  record: OperationRecord,
+  result: Readonly<Record<string, unknown>>,
+  nowMs: number,
+): OperationRecord {
+  if (isFinished(record)) return record;
+  const steps = record.steps.map((step): StepRecord => ({ ...step, state: 'done', fraction: 1 }));
+  return { ...record, state: 'succeeded', finishedAtMs: nowMs, steps, result };
+}
+
+/** The work ended without its result: failed, or cancelled when that is the refusal's code. A finished one stays as it is. */
+export function failOperation(record: OperationRecord, refusal: Refusal, nowMs: number): OperationRecord {
+  if (isFinished(record)) return record;
+  const steps = record.steps.map((step): StepRecord =>
+    step.state === 'running' ? { ...step, state: 'failed' } : step,
+  );
+  const state = refusal.code === 'cancelled' ? 'cancelled' : 'failed';
+  return { ...record, state, finishedAtMs: nowMs, steps, refusal };
+}
+
+/** How much of the work is done, 0 to 100; 100 only when it has succeeded. */
+export function percentOf(record: OperationRecord): number {
+  if (record.state === 'succeeded') return 100;
+  let total = 0;
+  let done = 0;
+  for (const step of record.steps) {
+    total += step.weight;
+    done += step.weight * step.fraction;
+  }
+  return total === 0 ? 0 : Math.min(99, Math.floor((done / total) * 100));
+}
+
+/** The document that callers see. `etaSeconds` is null until there is something to measure by. */
+export function viewOperation(record: OperationRecord, nowMs: number): Operation {
+  const percent = percentOf(record);
+  const { id, kind, subject, state, refusal } = record;
+  return {
+    id,
+    kind,
+    subject,
+    state,
+    percent,
+    etaSeconds: etaSeconds(record, percent, nowMs),
+    createdAt: iso(record.createdAtMs),
+    startedAt: record.startedAtMs === null ? null : iso(record.startedAtMs),
+    finishedAt: record.finishedAtMs === null ? null : iso(record.finishedAtMs),
+    steps: record.steps.map((step) => ({ name: step.name, state: step.state, detail: step.detail })),
+    result: record.result === null ? null : { ...record.result },
+    problem: refusal === null ? null : problemOf(refusal, { instance: `/v1/operations/${id}` }),
+  };
+}
+
+/** Ids that go so that at most `limit` are kept: the oldest finished ones. Unfinished work is never forgotten. */
+export function forgettable(records: readonly OperationRecord[], limit: number): readonly string[] {
+  const finished = records.filter(isFinished).toSorted((a, b) => (a.finishedAtMs ?? 0) - (b.finishedAtMs ?? 0));
+  return finished.slice(0, Math.max(0, records.length - limit)).map((record) => record.id);
+}
+
+// Below these the guess would be noise.
+const etaFromPercent = 5;
+const etaFromMs = 250;
+
+function etaSeconds(record: OperationRecord, percent: number, nowMs: number): number | null {
+  if (record.state !== 'running' || record.startedAtMs === null) return null;
+  const elapsedMs = nowMs - record.startedAtMs;
+  if (percent < etaFromPercent || elapsedMs < etaFromMs) return null;
+  return Math.ceil((elapsedMs * (100 - percent)) / percent / 1_000);
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
