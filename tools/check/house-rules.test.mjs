@@ -161,7 +161,7 @@ const planted = [
   ['libs/redis/src/re-exports.ts', "export { store } from './store.ts';", ['barrel']],
   ['libs/redis/src/scripts/index.ts', 'export const x = 1;', ['barrel']],
   ['libs/redis/src/reads-environment.ts', "export const x = process.env['HOME'];", ['environment']],
-  ['libs/redis/src/unfinished.ts', `export const x = 1; // ${'TO'}DO: the rest`, ['unfinished']],
+  ['libs/redis/src/unfinished.ts', ['export const x = 1; // ', 'TODO: the rest'].join(''), ['unfinished']],
   ['libs/redis/src/long.ts', 'export const x = 1;\n' + '// more\n'.repeat(400), ['length']],
   [
     'apps/dispatcher/src/takes-app.ts',
