@@ -1,1 +1,22 @@
-export {};
+export { createApi } from './api.ts';
+export type { ApiOptions, Exchange } from './api.ts';
+export { openApiDocument } from './openapi.ts';
+export type { OpenApiOptions } from './openapi.ts';
+export { instanceOf, sendProblem } from './problem.ts';
+export type { ErrorToRefusal, Occurrence } from './problem.ts';
+export { route } from './route.ts';
+export type {
+  ApiRequest,
+  Method,
+  PlainReply,
+  RefusalReply,
+  Reply,
+  ResponseDoc,
+  Route,
+  StreamReply,
+  TypedRoute,
+} from './route.ts';
+export { httpServer, ListenError } from './server.ts';
+export type { HttpServer, HttpServerOptions } from './server.ts';
+export { frameOf, lastEventId, openSse } from './sse.ts';
+export type { SseEvent, SseOptions, SseStream } from './sse.ts';

@@ -1,0 +1,128 @@
+import { connect } from 'node:net';
+import type { RequestListener } from 'node:http';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { createHealth, createLogger, createMetrics, systemClock } from '@switchyard/runtime';
+import { createApi } from './api.ts';
+import type { HttpServer } from './server.ts';
+import { httpServer } from './server.ts';
+import { openSse } from './sse.ts';
+
+const running: HttpServer[] = [];
+const serve = async (app: RequestListener): Promise<{ server: HttpServer; port: number; url: string }> => {
+  const server = httpServer({ name: 'own', host: '127.0.0.1', port: 0, app, drainMs: 200 });
+  await server.start();
+  running.push(server);
+  const { port } = server.address();
+  return { server, port, url: `http://127.0.0.1:${String(port)}` };
+};
+
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.stop();
+});
+
+/** Sends bytes as they are and returns everything until the other side closes. */
+const sendRaw = (port: number, text: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(text));
+    socket.on('data', (chunk) => (answer += chunk.toString()));
+    socket.on('error', reject);
+    socket.on('close', () => resolve(answer));
+  });
+
+describe('a listener', () => {
+  it('says which port is taken and what to do', async () => {
+    const { port } = await serve((_req, res) => res.end());
+
+    const second = httpServer({ name: 'second', host: '127.0.0.1', port, app: (_req, res) => res.end() });
+
+    await expect(second.start()).rejects.toThrow(
+      `second: port ${String(port)} on 127.0.0.1 is in use: end the process that holds it, or set another port`,
+    );
+  });
+
+  it('has no address before it listens', () => {
+    const server = httpServer({ name: 'own', host: '127.0.0.1', port: 0, app: () => undefined });
+
+    expect(() => server.address()).toThrow('own does not listen');
+  });
+
+  it('finishes the request in flight while it accepts no further one', async () => {
+    let finish = (): void => undefined;
+    const { server, url } = await serve((_req, res) => {
+      finish = () => res.end('done');
+    });
+    const first = fetch(url);
+    while (finish.toString() === '() => undefined') await new Promise((resolve) => setTimeout(resolve, 5));
+
+    const drained = server.drain();
+    await expect(fetch(url)).rejects.toThrow('fetch failed');
+    finish();
+    const response = await first;
+
+    expect(await response.text()).toBe('done');
+    expect(response.headers.get('connection')).toBe('close');
+    await drained;
+  });
+
+  it('cuts off what is in flight when it must stop', async () => {
+    const { server, url } = await serve(() => undefined);
+    const first = fetch(url).then(
+      () => 'answered',
+      () => 'cut off',
+    );
+    await new Promise((resolve) => setTimeout(resolve, 20));
+
+    await server.stop();
+
+    expect(await first).toBe('cut off');
+  });
+
+  it('does not wait for idle connections or for event streams', async () => {
+    const { server, url } = await serve((req, res) => {
+      if (req.url === '/stream') openSse(req, res);
+      else res.end('ok');
+    });
+    await (await fetch(url)).text();
+    const stream = await fetch(`${url}/stream`);
+
+    await server.drain();
+
+    expect(await stream.text()).toBe('retry: 1000\n\n');
+  });
+
+  it('answers bytes that are no HTTP with a problem document', async () => {
+    const { port } = await serve((_req, res) => res.end());
+
+    const nonsense = await sendRaw(port, '\x00\x01 nonsense\r\n\r\n');
+    const longHead = await sendRaw(port, `GET / HTTP/1.1\r\nHost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`);
+
+    expect(nonsense).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(nonsense).toContain('"code":"malformed_request"');
+    expect(longHead).toMatch(/^HTTP\/1\.1 431 /);
+    expect(longHead).toContain('"code":"header_too_large"');
+  });
+
+  it('answers a target that is no URL with a problem document', async () => {
+    const api = createApi({
+      title: 'x',
+      version: '1',
+      routes: [],
+      health: createHealth({ clock: systemClock }),
+      metrics: createMetrics(),
+      logger: createLogger('x', { level: 'silent' }),
+    });
+    const { port } = await serve(api);
+
+    const answers = await Promise.all(
+      ['http://a:b:c/', '//', '*', '/%', '/..%2f..%2fetc/passwd', '/livez/../v1'].map((target) =>
+        sendRaw(port, `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`),
+      ),
+    );
+
+    for (const answer of answers) {
+      expect(answer).toMatch(/^HTTP\/1\.1 (400|404) /);
+      expect(answer).toContain('application/problem+json');
+    }
+  });
+});
