@@ -1,0 +1,43 @@
+// Who has this port? Answered from /proc where there is one; a courtesy, so it never fails and never waits.
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+
+/** "name, pid 123" of the listener, or undefined when that cannot be found out. */
+export function portHolder(port) {
+  try {
+    const inodes = new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => listeningInodes(file, port)));
+    if (inodes.size === 0) return undefined;
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      if (!holdsSocket(pid, inodes)) continue;
+      return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()}, pid ${pid}`;
+    }
+  } catch {
+    // Another system, or a process that ended meanwhile.
+  }
+  return undefined;
+}
+
+function listeningInodes(file, port) {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[3] === '0A' && fields[1]?.endsWith(suffix))
+    .map((fields) => fields[9]);
+}
+
+function holdsSocket(pid, inodes) {
+  let descriptors;
+  try {
+    descriptors = readdirSync(`/proc/${pid}/fd`);
+  } catch {
+    return false;
+  }
+  return descriptors.some((descriptor) => {
+    try {
+      const target = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${descriptor}`));
+      return target !== null && inodes.has(target[1]);
+    } catch {
+      return false;
+    }
+  });
+}
