@@ -92,12 +92,27 @@ export const createApi = (options: ApiOptions): RequestListener => {
   app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => fail(error, req, res, options));
 
   return (req, res) => {
-    // Express hands back what it cannot even take apart, such as a target that is no URL.
-    app(req as Request, res as Response, () => {
+    const malformed = (): void => {
       const occurrence = { requestId: requestIdOf(req), instance: instanceOf(req) };
       sendProblem(res, { code: 'malformed_request', detail: 'the request target is not a path' }, occurrence);
-    });
+    };
+    const target = originForm(req.url ?? '');
+    if (target === undefined) {
+      malformed();
+      return;
+    }
+    req.url = target;
+    // Express hands back what it cannot take apart.
+    app(req as Request, res as Response, malformed);
   };
+};
+
+/** The path of a target in absolute form, which RFC 9112 3.2.2 has every server accept; undefined when it is no target. */
+const originForm = (target: string): string | undefined => {
+  if (target.startsWith('/')) return target;
+  if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return undefined;
+  const { pathname, search } = new URL(target);
+  return pathname + search;
 };
 
 const localsOf = (res: Response): Locals => res.locals as Locals;

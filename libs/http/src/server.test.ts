@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createHealth, createLogger, createMetrics, systemClock } from '@switchyard/runtime';
 import { createApi } from './api.ts';
@@ -48,16 +48,14 @@ describe('a listener', () => {
   });
 
   it('finishes the request in flight while it accepts no further one', async () => {
-    let finish = (): void => undefined;
-    const { server, url } = await serve((_req, res) => {
-      finish = () => res.end('done');
-    });
+    const arrived = Promise.withResolvers<ServerResponse>();
+    const { server, url } = await serve((_req, res) => arrived.resolve(res));
     const first = fetch(url);
-    while (finish.toString() === '() => undefined') await new Promise((resolve) => setTimeout(resolve, 5));
+    const inFlight = await arrived.promise;
 
     const drained = server.drain();
     await expect(fetch(url)).rejects.toThrow('fetch failed');
-    finish();
+    inFlight.end('done');
     const response = await first;
 
     expect(await response.text()).toBe('done');
@@ -66,12 +64,13 @@ describe('a listener', () => {
   });
 
   it('cuts off what is in flight when it must stop', async () => {
-    const { server, url } = await serve(() => undefined);
+    const arrived = Promise.withResolvers<ServerResponse>();
+    const { server, url } = await serve((_req, res) => arrived.resolve(res));
     const first = fetch(url).then(
       () => 'answered',
       () => 'cut off',
     );
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await arrived.promise;
 
     await server.stop();
 
@@ -120,6 +119,12 @@ describe('a listener', () => {
       ),
     );
 
+    const absolute = await sendRaw(
+      port,
+      'GET http://any.host/livez?x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    );
+
+    expect(absolute).toMatch(/^HTTP\/1\.1 200 /);
     for (const answer of answers) {
       expect(answer).toMatch(/^HTTP\/1\.1 (400|404) /);
       expect(answer).toContain('application/problem+json');

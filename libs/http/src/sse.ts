@@ -33,11 +33,12 @@ export interface SseOptions {
 export const openSse = (req: IncomingMessage, res: ServerResponse, options: SseOptions = {}): SseStream => {
   const { keepAliveMs = 15_000, maxUnreadBytes = 1024 * 1024, retryMs = 1_000 } = options;
   const over = new AbortController();
-  res.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-cache, no-transform',
-    'x-accel-buffering': 'no',
-  });
+  // Set one by one and not by writeHead: only so can the server see what kind of response it is.
+  res.statusCode = 200;
+  res.setHeader('content-type', 'text/event-stream; charset=utf-8');
+  res.setHeader('cache-control', 'no-cache, no-transform');
+  res.setHeader('x-accel-buffering', 'no');
+  res.flushHeaders();
 
   const write = (text: string): boolean => {
     if (over.signal.aborted || res.writableEnded || res.destroyed) return false;
