@@ -1,1 +1,13 @@
-export {};
+export { defaultDetectorSettings, inGrace, initialDetectorState, recordProbe, stepDetector } from './detector.ts';
+export type {
+  CatalogFacts,
+  DetectorAction,
+  DetectorSettings,
+  DetectorState,
+  DetectorStep,
+  Hold,
+  ProbeOutcome,
+  ProbeResult,
+  SweepFacts,
+} from './detector.ts';
+export { isReapable } from './reap.ts';
