@@ -1,0 +1,214 @@
+// How does an instance get into the catalog, stay there while it lives, and leave without losing a request?
+//
+//   IDLE --start--> REGISTERING --registered--> BEATING --drain--> DRAINING --deregistered--> LEFT
+//                        ^------- unknown ---------'
+//
+// REGISTERING repeats for ever with back-off, and never keeps the instance from serving. A beat that fails changes nothing:
+// the deadline in Redis decides, and whoever doubts asks the instance itself.
+import type { Result } from '@switchyard/protocol';
+import { backoff, withDeadline } from '@switchyard/runtime';
+import type { Clock, Component, Health, Logger } from '@switchyard/runtime';
+import type { Registrar } from './registrar.ts';
+
+export interface AgentOptions {
+  readonly service: string;
+  readonly id: string;
+  readonly registrar: Registrar;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Ms of silence after which the instance is suspected, as registered. */
+  readonly ttlMs: number;
+  /** Ms between two beats; a third of `ttlMs`, so that two may be lost. */
+  readonly beatEveryMs?: number;
+  /** Ms between the announcement and the deregistration, in which dispatchers let go; 1000. */
+  readonly drainDelayMs?: number;
+  /** Ms that one call to the registrar may take; 2000. */
+  readonly callDeadlineMs?: number;
+  /** Gets the check `registration`, which does not make the service unready: it serves all the same. */
+  readonly health?: Health;
+  /** The catalog had forgotten the instance; it registers again. */
+  readonly onUnknown?: () => void;
+  /** 0..1 (exclusive), Math.random unless given. */
+  readonly random?: () => number;
+}
+
+export type AgentPhase = 'IDLE' | 'REGISTERING' | 'BEATING' | 'DRAINING' | 'LEFT';
+
+/** What an agent knows about itself, for /readyz?verbose and for tests. */
+export interface AgentState {
+  readonly phase: AgentPhase;
+  /** How often it registered: above 1, the catalog had forgotten it. */
+  readonly registrations: number;
+  readonly beats: number;
+  /** Ms since the last beat that was known; null before the first one. */
+  readonly lastBeatAgoMs: number | null;
+  /** Ms by which the latest beat left too late, because the event loop was busy or the process was stopped. */
+  readonly lagMs: number;
+  readonly worstLagMs: number;
+  /** Why the last call failed; null while all is well. */
+  readonly problem: string | null;
+}
+
+export interface Agent extends Component {
+  state(): AgentState;
+  start(): Promise<void>;
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const firstRetryMs = 100;
+const longestRetryMs = 5_000;
+/** Announcement and deregistration share the stop of the whole process, so they get less than other calls. */
+const leaveDeadlineMs = 1_500;
+/** Each wait is shortened at random by up to this part, so that agents that started together spread. */
+const jitterRatio = 0.1;
+
+/**
+ * An agent. `start` returns at once; `drain` announces, keeps beating for the drain delay, deregisters; `stop` ends the loop.
+ * Give the listener no `drain` of its own: all parts drain at the same time, and it has to accept until the agent has left.
+ */
+export const createAgent = (options: AgentOptions): Agent => {
+  const { service, id, registrar, clock, logger, ttlMs, health, random = Math.random } = options;
+  const { beatEveryMs = ttlMs / 3, drainDelayMs = 1_000, callDeadlineMs = 2_000 } = options;
+  const retry = backoff({ baseMs: firstRetryMs, maxMs: longestRetryMs, random });
+  const stopped = new AbortController();
+  let phase: AgentPhase = 'IDLE';
+  let registrations = 0;
+  let beats = 0;
+  let lastBeatMs: number | null = null;
+  let lagMs = 0;
+  let worstLagMs = 0;
+  let problem: string | null = null;
+  let loop: Promise<void> | undefined;
+  /** The registration under way or the latest one. */
+  let attempt: Promise<boolean> | undefined;
+
+  const tell = (next: string | null): void => {
+    // One line when it begins to fail or fails otherwise, one when it is over; the same failure repeated says nothing.
+    if (next !== null && next !== problem)
+      logger.warn({ target: `${service}/${id}`, phase, fault: next }, 'agent.failing');
+    if (next === null && problem !== null) logger.info({ target: `${service}/${id}`, phase }, 'agent.recovered');
+    problem = next;
+    const ok = phase === 'BEATING' && problem === null;
+    const detail = problem ?? (phase === 'BEATING' ? `registered as ${service}/${id}` : phase.toLowerCase());
+    health?.set('registration', { ok, critical: false, detail });
+  };
+
+  const call = async <T>(
+    what: string,
+    ms: number,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T | undefined> => {
+    try {
+      return await withDeadline(work, ms, { what: `${what} of ${service}/${id}`, signal: stopped.signal });
+    } catch (error) {
+      if (!stopped.signal.aborted) tell(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  };
+  const accepted = (outcome: Result<unknown> | undefined): boolean => {
+    if (outcome?.ok === false) tell(`refused: ${[outcome.error.detail, ...(outcome.error.why ?? [])].join('; ')}`);
+    return outcome?.ok === true;
+  };
+
+  const register = async (): Promise<boolean> => {
+    if (!accepted(await call('registration', callDeadlineMs, (signal) => registrar.register(signal)))) return false;
+    registrations += 1;
+    retry.reset();
+    lastBeatMs = clock.monotonicMs();
+    // A drain that began in the meantime goes on; it deregisters afterwards.
+    if (phase === 'REGISTERING') phase = 'BEATING';
+    tell(null);
+    logger.info({ target: `${service}/${id}`, registrations }, 'agent.registered');
+    return true;
+  };
+
+  const beat = async (): Promise<void> => {
+    const outcome = await call('heartbeat', callDeadlineMs, (signal) => registrar.beat(signal));
+    if (outcome === undefined) return;
+    if (outcome === 'known') {
+      beats += 1;
+      lastBeatMs = clock.monotonicMs();
+      tell(null);
+    } else if (phase === 'BEATING') {
+      phase = 'REGISTERING';
+      logger.warn({ target: `${service}/${id}` }, 'agent.unknown');
+      options.onUnknown?.();
+    }
+  };
+
+  /** Waits and notes how late it woke; false when the agent stops. */
+  const rest = async (ms: number): Promise<boolean> => {
+    const dueMs = clock.monotonicMs() + ms;
+    try {
+      await clock.sleep(ms, stopped.signal);
+    } catch (error) {
+      if (stopped.signal.aborted) return false;
+      throw error;
+    }
+    lagMs = Math.max(0, Math.round(clock.monotonicMs() - dueMs));
+    worstLagMs = Math.max(worstLagMs, lagMs);
+    if (lagMs >= beatEveryMs) logger.warn({ target: `${service}/${id}`, lagMs, ttlMs }, 'agent.stalled');
+    return true;
+  };
+
+  const run = async (): Promise<void> => {
+    while (!stopped.signal.aborted) {
+      if (phase === 'REGISTERING') {
+        attempt = register();
+        if (!(await attempt) && !(await rest(retry.next()))) return;
+      } else if (await rest(beatEveryMs * (1 - jitterRatio * random()))) {
+        await beat();
+      }
+    }
+  };
+
+  const leave = async (): Promise<void> => {
+    phase = 'DRAINING';
+    // A registration that lands after the deregistration would leave a ghost behind.
+    await attempt;
+    const reason = 'the instance stops';
+    if (registrations > 0) {
+      logger.info({ target: `${service}/${id}`, drainDelayMs }, 'agent.draining');
+      accepted(await call('drain', leaveDeadlineMs, (signal) => registrar.drain(reason, signal)));
+      await rest(drainDelayMs);
+    }
+    // Also when no registration was confirmed: one whose answer was lost may be in the catalog.
+    const left = accepted(
+      await call('deregistration', leaveDeadlineMs, (signal) => registrar.deregister(reason, signal)),
+    );
+    logger.info({ target: `${service}/${id}`, left }, 'agent.left');
+  };
+
+  return {
+    name: 'agent',
+    stopDeadlineMs: callDeadlineMs + drainDelayMs + 2 * leaveDeadlineMs,
+    start: () => {
+      if (!loop) {
+        phase = 'REGISTERING';
+        loop = run();
+      }
+      return Promise.resolve();
+    },
+    drain: async () => {
+      if (phase === 'IDLE' || phase === 'DRAINING' || phase === 'LEFT') return;
+      await leave();
+      // A beat after this would only be told "unknown".
+      phase = 'LEFT';
+      stopped.abort(new Error('the agent has left'));
+    },
+    stop: async () => {
+      stopped.abort(new Error('the agent stops'));
+      await loop;
+    },
+    state: () => ({
+      phase,
+      registrations,
+      beats,
+      lastBeatAgoMs: lastBeatMs === null ? null : Math.round(clock.monotonicMs() - lastBeatMs),
+      lagMs,
+      worstLagMs,
+      problem,
+    }),
+  };
+};

@@ -1,0 +1,43 @@
+// Through what does an agent speak to the catalog? A port: over HTTP, straight to Redis, or one after the other.
+import type { Result } from '@switchyard/protocol';
+
+/**
+ * Keeps one instance in the catalog. A method rejects when nobody could be reached; a refusal (`ok: false`) is an answer and
+ * would be the same elsewhere. The signal aborts at the agent's deadline.
+ */
+export interface Registrar {
+  /** Writes the instance as its owner describes it; the same description again changes nothing. */
+  register(signal: AbortSignal): Promise<Result<unknown>>;
+  /** A sign of life. `unknown`: the catalog does not have the instance (any more), so it has to register again. */
+  beat(signal: AbortSignal): Promise<'known' | 'unknown'>;
+  /** Asks everybody to send no new traffic. */
+  drain(reason: string, signal: AbortSignal): Promise<Result<unknown>>;
+  /** Takes the instance out of the catalog. One that is not there counts as taken out. */
+  deregister(reason: string, signal: AbortSignal): Promise<Result<unknown>>;
+}
+
+/**
+ * Asks `first`, and `second` when `first` cannot be reached. Parts of two such registrars can be put together with a spread:
+ * `{ ...inTurn(overHttp, overRedis), beat: inTurn(overRedis, overHttp).beat }` registers where the rules are checked and
+ * keeps beating while the registry is away.
+ */
+export const inTurn = (first: Registrar, second: Registrar): Registrar => {
+  const attempt = async <T>(ask: (registrar: Registrar) => Promise<T>, signal: AbortSignal): Promise<T> => {
+    try {
+      return await ask(first);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return await ask(second).catch((again: unknown) => {
+        throw new AggregateError([error, again], `${messageOf(error)}; ${messageOf(again)}`, { cause: error });
+      });
+    }
+  };
+  return {
+    register: (signal) => attempt((one) => one.register(signal), signal),
+    beat: (signal) => attempt((one) => one.beat(signal), signal),
+    drain: (reason, signal) => attempt((one) => one.drain(reason, signal), signal),
+    deregister: (reason, signal) => attempt((one) => one.deregister(reason, signal), signal),
+  };
+};
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
