@@ -1,7 +1,7 @@
 // What does the API look like to a program? OpenAPI 3.1 made from the same routes that serve it.
 import { problemMediaType, problemSchema } from '@switchyard/protocol';
 import { createDocument } from 'zod-openapi';
-import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponsesObject } from 'zod-openapi';
+import type { ZodOpenApiOperationObject, ZodOpenApiResponsesObject } from 'zod-openapi';
 import type { ResponseDoc, Route } from './route.ts';
 import { openApiPath } from './route.ts';
 
@@ -23,7 +23,7 @@ export const openApiDocument = (options: OpenApiOptions): object => {
   return createDocument({
     openapi: '3.1.1',
     info: { title, version, ...(description !== undefined && { description }) },
-    paths: paths as ZodOpenApiPathsObject,
+    paths: paths,
   });
 };
 

@@ -37,7 +37,7 @@ export const withDeadline = <T>(
     };
     const giveUp = (reason: unknown): void => {
       end();
-      reject(reason as Error);
+      reject(reason);
       controller.abort(reason);
     };
     const onOuterAbort = (): void => giveUp(outer?.reason);
@@ -55,7 +55,7 @@ export const withDeadline = <T>(
       },
       (error: unknown) => {
         end();
-        reject(error as Error);
+        reject(error);
       },
     );
   });

@@ -124,7 +124,7 @@ export const createMetrics = (options: { readonly processMetrics?: boolean } = {
       const { more, fullName, labelNames, limit, base } = settingsOf(name, help, given);
       return once(`gauge(${labelNames.join()})`, fullName, () => {
         const collect = 'collect' in more ? (more.collect as (gauge: unknown) => void) : undefined;
-        const gauge: Gauge<never> = wrapGauge<never>(
+        const gauge: Gauge = wrapGauge<never>(
           new PromGauge<string>({ ...base, ...(collect && { collect: () => collect(gauge) }) }),
           limit,
         );
@@ -134,7 +134,7 @@ export const createMetrics = (options: { readonly processMetrics?: boolean } = {
     histogram: (name, help, given) => {
       const { more, fullName, labelNames, limit, base } = settingsOf(name, help, given);
       return once(`histogram(${labelNames.join()})`, fullName, () => {
-        const buckets = [...(('buckets' in more ? (more.buckets as readonly number[]) : undefined) ?? requestSeconds)];
+        const buckets = [...(('buckets' in more ? more.buckets : undefined) ?? requestSeconds)];
         return wrapHistogram(new PromHistogram<string>({ ...base, buckets }), limit);
       });
     },

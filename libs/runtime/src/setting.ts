@@ -78,24 +78,24 @@ const string = <const O extends Common<string> & { readonly pattern?: RegExp; re
   return make<string>('string', options, `text of at most ${String(maxLength)} characters${shape}`, (raw) => {
     const text = textOf(raw);
     return text.length <= maxLength && (pattern === undefined || pattern.test(text)) ? text : undefined;
-  }) as Setting<Value<string, O>>;
+  });
 };
 
 const integer = <const O extends Common<number> & Range>(options: O): Setting<Value<number, O>> =>
   make<number>('integer', options, `an integer${within(options)}`, (raw) =>
     inRange(numberOf(textOf(raw), /^[+-]?\d{1,15}$/), options),
-  ) as Setting<Value<number, O>>;
+  );
 
 const number = <const O extends Common<number> & Range>(options: O): Setting<Value<number, O>> =>
   make<number>('number', options, `a number${within(options)}`, (raw) =>
     inRange(numberOf(textOf(raw), /^[+-]?(\d{1,15}(\.\d*)?|\.\d+)$/), options),
-  ) as Setting<Value<number, O>>;
+  );
 
 const port = <const O extends Common<number>>(options: O): Setting<Value<number, O>> => {
   const range = { min: 0, max: 65_535 };
   return make<number>('port', options, `a port${within(range)} (0 = any free one)`, (raw) =>
     inRange(numberOf(textOf(raw), /^\d{1,5}$/), range),
-  ) as Setting<Value<number, O>>;
+  );
 };
 
 const truth: Readonly<Record<string, boolean>> = {
@@ -112,14 +112,14 @@ const boolean = <const O extends Common<boolean>>(options: O): Setting<Value<boo
   make<boolean>('boolean', options, 'true or false', (raw) => {
     const word = textOf(raw).toLowerCase();
     return Object.hasOwn(truth, word) ? truth[word] : undefined;
-  }) as Setting<Value<boolean, O>>;
+  });
 
 /** A plain number counts as ms, so that the unit in the name holds. */
 const durationMs = <const O extends Common<number> & Range>(options: O): Setting<Value<number, O>> =>
   make<number>('durationMs', options, `a duration such as "3s" or "500ms"${within(options, ' ms')}`, (raw) => {
     const text = textOf(raw);
     return inRange(numberOf(text, /^\d{1,15}$/) ?? parseDurationMs(text), options);
-  }) as Setting<Value<number, O>>;
+  });
 
 const byteUnits: Readonly<Record<string, number>> = {
   b: 1,
@@ -137,7 +137,7 @@ const bytes = <const O extends Common<number> & Range>(options: O): Setting<Valu
     const match = /^(\d{1,15}(?:\.\d{1,3})?)\s*([a-z]*)$/i.exec(textOf(raw));
     const factor = byteUnits[match?.[2]?.toLowerCase() || 'b'];
     return match && factor !== undefined ? inRange(Math.round(Number(match[1]) * factor), options) : undefined;
-  }) as Setting<Value<number, O>>;
+  });
 
 /** An absolute URL as it was written; http and https unless `protocols` says more (with the colon: "redis:"). */
 const url = <const O extends Common<string> & { readonly protocols?: readonly string[] }>(
@@ -147,7 +147,7 @@ const url = <const O extends Common<string> & { readonly protocols?: readonly st
   return make<string>('url', options, `a URL with ${protocols.join(' or ')}`, (raw) => {
     const text = textOf(raw);
     return URL.canParse(text) && protocols.includes(new URL(text).protocol) ? text : undefined;
-  }) as Setting<Value<string, O>>;
+  });
 };
 
 /** Items separated by commas, or a YAML sequence; empty items are dropped; at most `maxItems` (64). */
@@ -173,17 +173,17 @@ const list = <
   return make<readonly string[]>('list', options, expected, (raw) => {
     const items = (typeof raw === 'string' ? raw.split(',') : raw).map((each) => each.trim()).filter(Boolean);
     return items.length <= maxItems && items.every((each) => item?.test(each) ?? true) ? items : undefined;
-  }) as Setting<Value<readonly string[], O>>;
+  });
 };
 
 /** One word of a closed set. */
 const choice = <const C extends string, const O extends Omit<Common<NoInfer<C>>, never>>(
   options: O & { readonly choices: readonly C[]; readonly default?: NoInfer<C> },
 ): Setting<Value<C, O>> =>
-  make<C>('choice', options as Common<C>, `one of ${options.choices.join(', ')}`, (raw) => {
+  make<C>('choice', options, `one of ${options.choices.join(', ')}`, (raw) => {
     const word = textOf(raw).toLowerCase();
     return options.choices.find((known) => known.toLowerCase() === word);
-  }) as Setting<Value<C, O>>;
+  });
 
 /** The kinds of settings. Each takes `{ env, doc, default?, optional?, secret? }` and its own limits. */
 export const setting = { string, integer, number, boolean, durationMs, bytes, url, list, port, choice };

@@ -50,6 +50,8 @@ export const createTicker = (options: TickerOptions): Ticker => {
   let woken = false;
   let abandoned = 0;
   let loop: Promise<void> | undefined;
+  /** Ends with the run in flight; an abandoned one is nobody's any more. */
+  let current: Promise<void> | undefined;
 
   const runOnce = async (): Promise<void> => {
     try {
@@ -58,14 +60,16 @@ export const createTicker = (options: TickerOptions): Ticker => {
       await withDeadline(
         (signal) => {
           const run = options.run(signal);
-          signal.addEventListener('abort', () => {
-            late = true;
-            abandoned += 1;
-          });
           const ended = (): void => {
             if (late) abandoned -= 1;
           };
-          run.then(ended, ended);
+          current = run.then(ended, ended);
+          signal.addEventListener('abort', () => {
+            if (stopped.signal.aborted) return;
+            late = true;
+            abandoned += 1;
+            current = undefined;
+          });
           return run;
         },
         deadlineMs,
@@ -112,6 +116,7 @@ export const createTicker = (options: TickerOptions): Ticker => {
     stop: async () => {
       stopped.abort(new Error(`${name} stops`));
       await loop;
+      await current;
     },
   };
 };
