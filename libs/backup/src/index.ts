@@ -8,6 +8,7 @@ export {
   backupPlan,
   failOperation,
   forgettable,
+  interruptOperation,
   isFinished,
   percentOf,
   queuedOperation,

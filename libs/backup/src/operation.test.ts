@@ -5,6 +5,7 @@ import {
   backupPlan,
   failOperation,
   forgettable,
+  interruptOperation,
   isFinished,
   percentOf,
   queuedOperation,
@@ -49,7 +50,7 @@ describe('an operation', () => {
 
   it('tells a failure as a problem and marks the step it failed in', () => {
     const failed = viewOperation(
-      failOperation(advanceOperation(running, 1, { detail: 'r2' }), broken, nowMs + 5),
+      failOperation(advanceOperation(running, 1, { detail: 'r2' }), { refusal: broken }, nowMs + 5),
       nowMs + 9,
     );
     expect(failed).toMatchObject({
@@ -61,16 +62,24 @@ describe('an operation', () => {
       ],
       problem: { code: 'backup_failed', status: 502, instance: '/v1/operations/op-1' },
     });
-    expect(viewOperation(failOperation(queued, cancelled, nowMs), nowMs)).toMatchObject({
+    expect(viewOperation(failOperation(queued, { refusal: cancelled }, nowMs), nowMs)).toMatchObject({
       state: 'cancelled',
       startedAt: null,
     });
   });
 
-  it('begins anew when it is tried again after a crash', () => {
-    const again = startOperation(advanceOperation(running, 1, { fraction: 0.9 }), nowMs + 60_000);
-    expect(percentOf(again)).toBe(0);
-    expect(again.startedAtMs).toBe(nowMs + 60_000);
+  it('waits when it was interrupted, says why, and begins anew when it is tried again', () => {
+    const waiting = interruptOperation(advanceOperation(running, 1, { fraction: 0.9 }), 'no replica is fit');
+    expect(viewOperation(waiting, nowMs)).toMatchObject({
+      state: 'queued',
+      percent: 0,
+      startedAt: null,
+      steps: [{ detail: 'no replica is fit' }, { state: 'waiting', detail: null }],
+    });
+    const again = startOperation(waiting, nowMs + 60_000);
+    expect(again).toEqual({ ...running, startedAtMs: nowMs + 60_000 });
+    const ended = succeedOperation(running, {}, nowMs);
+    expect(interruptOperation(ended, 'x')).toBe(ended);
   });
 
   it('never goes backwards, never leaves an end, and always fits its contract (random)', () => {
@@ -88,7 +97,8 @@ describe('an operation', () => {
         const context = { seed: random.seed, round, step };
         const dice = random.integer(0, 20);
         if (dice === 0) record = succeedOperation(record, { label: 'x' }, nowMs + step);
-        else if (dice === 1) record = failOperation(record, random.pick([broken, cancelled]), nowMs + step);
+        else if (dice === 1)
+          record = failOperation(record, { refusal: random.pick([broken, cancelled]) }, nowMs + step);
         else record = advanceOperation(record, random.integer(0, 4), { fraction: random() * 3 - 1 });
         if (isFinished(before)) expect({ ...context, record }).toEqual({ ...context, record: before });
         expect({ ...context, back: percentOf(record) < percentOf(before) }).toEqual({ ...context, back: false });

@@ -1,8 +1,8 @@
 // How far is long work, how long will it still take, and how did it end? A record, changed by pure steps.
 //
-//   queued -> running -> succeeded | failed | cancelled      (queued may also fail or be cancelled; an end is final)
+//   queued <-> running -> succeeded | failed | cancelled      (queued may also fail or be cancelled; an end is final)
 //
-// Work that is tried again after a crash goes from running to running: its steps begin anew.
+// Work that was interrupted and will be tried again goes back from running to queued; its steps then begin anew.
 import { problemOf, type Operation, type Refusal } from '@switchyard/protocol';
 
 /** A step of a plan; weights are shares of the whole time, in any unit. */
@@ -56,7 +56,7 @@ export function queuedOperation(
   nowMs: number,
 ): OperationRecord {
   const { id, kind, subject, plan } = facts;
-  const steps = plan.map((step): StepRecord => ({ ...step, state: 'waiting', fraction: 0, detail: null }));
+  const steps = plan.map(untouched);
   const start = { createdAtMs: nowMs, startedAtMs: null, finishedAtMs: null };
   return { id, kind, subject, state: 'queued', ...start, steps, result: null, refusal: null };
 }
@@ -69,8 +69,16 @@ export function isFinished(record: OperationRecord): boolean {
 /** The work begins, or begins anew. A finished one stays as it is. */
 export function startOperation(record: OperationRecord, nowMs: number): OperationRecord {
   if (isFinished(record)) return record;
-  const steps = record.steps.map((step): StepRecord => ({ ...step, state: 'waiting', fraction: 0, detail: null }));
-  return { ...record, state: 'running', startedAtMs: nowMs, steps };
+  return { ...record, state: 'running', startedAtMs: nowMs, steps: record.steps.map(untouched) };
+}
+
+/** The work stopped and waits to be tried again; `why` is shown with its first step. A finished one stays as it is. */
+export function interruptOperation(record: OperationRecord, why: string): OperationRecord {
+  if (isFinished(record)) return record;
+  const steps = record.steps.map((step, at): StepRecord =>
+    at === 0 ? { ...untouched(step), detail: why } : untouched(step),
+  );
+  return { ...record, state: 'queued', startedAtMs: null, steps };
 }
 
 /** Step `index` is under way and `fraction` (0 to 1) of it is done; all before it are done. Never goes backwards. */
@@ -100,14 +108,22 @@ export function succeedOperation(
   return { ...record, state: 'succeeded', finishedAtMs: nowMs, steps, result };
 }
 
-/** The work ended without its result: failed, or cancelled when that is the refusal's code. A finished one stays as it is. */
-export function failOperation(record: OperationRecord, refusal: Refusal, nowMs: number): OperationRecord {
+/**
+ * The work ended without what was wanted: failed, or cancelled when that is the refusal's code. What was found all the same may
+ * be given as `result`. A finished one stays as it is.
+ */
+export function failOperation(
+  record: OperationRecord,
+  outcome: { readonly refusal: Refusal; readonly result?: Readonly<Record<string, unknown>> },
+  nowMs: number,
+): OperationRecord {
   if (isFinished(record)) return record;
+  const { refusal, result = null } = outcome;
   const steps = record.steps.map((step): StepRecord =>
     step.state === 'running' ? { ...step, state: 'failed' } : step,
   );
   const state = refusal.code === 'cancelled' ? 'cancelled' : 'failed';
-  return { ...record, state, finishedAtMs: nowMs, steps, refusal };
+  return { ...record, state, finishedAtMs: nowMs, steps, refusal, result };
 }
 
 /** How much of the work is done, 0 to 100; 100 only when it has succeeded. */
@@ -146,6 +162,10 @@ export function viewOperation(record: OperationRecord, nowMs: number): Operation
 export function forgettable(records: readonly OperationRecord[], limit: number): readonly string[] {
   const finished = records.filter(isFinished).toSorted((a, b) => (a.finishedAtMs ?? 0) - (b.finishedAtMs ?? 0));
   return finished.slice(0, Math.max(0, records.length - limit)).map((record) => record.id);
+}
+
+function untouched({ name, weight }: PlannedStep): StepRecord {
+  return { name, weight, state: 'waiting', fraction: 0, detail: null };
 }
 
 // Below these the guess would be noise.

@@ -19,13 +19,16 @@ export interface SourceRules {
 }
 
 /** The node to copy, and why none of the others. */
-export interface SourceChoice {
-  readonly source: SourceCandidate;
+export interface SourceChoice<C extends SourceCandidate = SourceCandidate> {
+  readonly source: C;
   readonly refused: readonly { readonly name: string; readonly reason: string }[];
 }
 
 /** Chooses the replica with the smallest lag, by name when equal. Refuses with `no_replica`, `why` naming each node and its reason. */
-export function chooseSource(candidates: readonly SourceCandidate[], rules: SourceRules): Result<SourceChoice> {
+export function chooseSource<C extends SourceCandidate>(
+  candidates: readonly C[],
+  rules: SourceRules,
+): Result<SourceChoice<C>> {
   const judged = candidates.map((candidate) => ({ candidate, reason: unfitness(candidate, rules) }));
   const fit = judged.filter((one) => one.reason === undefined).map((one) => one.candidate);
   const source = fit.toSorted(byFitness)[0];
