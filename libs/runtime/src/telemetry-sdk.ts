@@ -3,7 +3,7 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { ExpressInstrumentation } from '@opentelemetry/instrumentation-express';
+import { ExpressInstrumentation, ExpressLayerType } from '@opentelemetry/instrumentation-express';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { IORedisInstrumentation } from '@opentelemetry/instrumentation-ioredis';
 import { NodeSDK } from '@opentelemetry/sdk-node';
@@ -33,7 +33,8 @@ export const startTelemetry = async (env: NodeJS.ProcessEnv, mainFile: string): 
         ignoreIncomingRequestHook: (request) => isProbe(request) || request.socket.localPort === trafficPort,
         ignoreOutgoingRequestHook: isDataPlane,
       }),
-      new ExpressInstrumentation(),
+      // A span for each middleware says nothing that the request's own span does not say.
+      new ExpressInstrumentation({ ignoreLayersType: [ExpressLayerType.MIDDLEWARE] }),
       new IORedisInstrumentation({ requireParentSpan: true }),
     ],
   });
