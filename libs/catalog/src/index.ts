@@ -17,3 +17,4 @@ export { createCatalogView, emptySnapshot, memberOfInstance } from './view.ts';
 export type { ApplyOutcome, CatalogSnapshot, CatalogView, ViewChange } from './view.ts';
 export type { CatalogStore, CommitOutcome, Cursor, Fence, Tail } from './ports.ts';
 export { MAX_COMMIT_ATTEMPTS } from './ports.ts';
+export { presentInstance, presentRoute, presentService } from './presentation.ts';

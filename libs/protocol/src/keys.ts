@@ -22,6 +22,8 @@ export const keys = Object.freeze({
   deadlines: key('deadlines'),
   /** hash: member -> time to live in ms */
   ttls: key('ttls'),
+  /** string: the default route was written once; whoever deletes it does not get it back */
+  seeded: key('seeded'),
   /** string with expiry: holder of the lease */
   lease: (name: string): string => key(`lease:${name}`),
   /** counter: last fencing token given out for the lease; never expires, never goes back */

@@ -11,7 +11,8 @@ export const redisNodeViewSchema = z
     offset: z.number().nullable(),
     lagBytes: z.number().nullable(),
     link: z.enum(['up', 'down']).nullable(),
-    persistence: z.object({ aof: z.boolean(), rdb: z.boolean(), lastSaveOk: z.boolean() }).nullable(),
+    /** `rdb` is null when the node does not let us read its save points; `lastSaveOk` covers RDB and AOF */
+    persistence: z.object({ aof: z.boolean(), rdb: z.boolean().nullable(), lastSaveOk: z.boolean() }).nullable(),
     version: z.string().nullable(),
     /** fit to become primary */
     eligible: z.boolean(),

@@ -36,6 +36,8 @@ export interface CatalogFeed extends Component {
   listen(listener: (news: FeedNews) => void): () => void;
   /** Reads what is new now, in place of waiting for the wake-up. */
   refresh(): void;
+  /** Resolves when the view has `revision`, or after `deadlineMs`: so a writer's next read shows its write. */
+  reached(revision: number, deadlineMs: number): Promise<void>;
 }
 
 const POLL_MS = 500;
@@ -73,7 +75,7 @@ export function createCatalogFeed(options: {
 
   const catchUp = async (): Promise<void> => {
     if (!loaded) await load();
-    for (let loads = 0; loads < MAX_LOADS_PER_RUN; ) {
+    for (let loads = 0; loads < MAX_LOADS_PER_RUN;) {
       const tail = await store.tail({ epoch: view.epoch, revision: view.revision }, PAGE);
       seenAtMs = clock.monotonicMs();
       if (tail.type === 'gap') {
@@ -115,6 +117,22 @@ export function createCatalogFeed(options: {
       return () => listeners.delete(listener);
     },
     refresh: () => ticker.wake(),
+    reached(revision, deadlineMs) {
+      if (view.revision >= revision) return Promise.resolve();
+      ticker.wake();
+      return new Promise((resolve) => {
+        const end = (): void => {
+          clearTimeout(timer);
+          listeners.delete(look);
+          resolve();
+        };
+        const look = (): void => {
+          if (view.revision >= revision) end();
+        };
+        const timer = setTimeout(end, deadlineMs);
+        listeners.add(look);
+      });
+    },
     async start(signal) {
       subscriber.on('message', () => ticker.wake());
       // a reconnect may have missed wake-ups

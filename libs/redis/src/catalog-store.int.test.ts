@@ -5,7 +5,15 @@ import { instanceInputSchema, memberOf } from '@switchyard/protocol';
 import { createLogger, systemClock } from '@switchyard/runtime';
 import { eventually, startRedis } from '@switchyard/testing';
 import type { TestRedis } from '@switchyard/testing';
-import { createCatalogFeed, createCatalogStore, createEpochKeeper, createRedis, beat, sweep, releaseMonitorLease } from './index.ts';
+import {
+  createCatalogFeed,
+  createCatalogStore,
+  createEpochKeeper,
+  createRedis,
+  beat,
+  sweep,
+  releaseMonitorLease,
+} from './index.ts';
 
 const logger = createLogger('test', { env: { SWITCHYARD_LOG_LEVEL: 'silent' } });
 const input = instanceInputSchema.parse({ url: 'http://127.0.0.1:3000', ttl: '1s' });

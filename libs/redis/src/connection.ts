@@ -4,6 +4,7 @@
 // A command either is answered, or fails within its deadline; nothing waits for ever, nothing is sent twice by itself.
 import { Redis } from 'ioredis';
 import type { RedisOptions as AnyRedisOptions } from 'ioredis';
+import type { Refusal } from '@switchyard/protocol';
 import type { Logger } from '@switchyard/runtime';
 
 export interface RedisEndpoint {
@@ -136,4 +137,15 @@ export function isRedisUnavailable(error: unknown): boolean {
       error.message,
     )
   );
+}
+
+/** The refusal for an error that means "Redis is away"; undefined for every other error. */
+export function redisRefusal(error: unknown): Refusal | undefined {
+  if (!isRedisUnavailable(error)) return undefined;
+  const why = [(error as Error).message.slice(0, 200)];
+  return {
+    code: 'redis_unavailable',
+    detail: 'Redis did not carry the command out; nothing was changed as far as is known',
+    why,
+  };
 }

@@ -1,4 +1,4 @@
-export { createRedis, isRedisUnavailable } from './connection.ts';
+export { createRedis, isRedisUnavailable, redisRefusal } from './connection.ts';
 export type { ConnectionUse, RedisConnections, RedisEndpoint, RedisSettings } from './connection.ts';
 export { redisSettings, redisSettingsOf } from './settings.ts';
 export { createCatalogStore } from './catalog-store.ts';

@@ -1,0 +1,66 @@
+// The heartbeat-monitor: watches deadlines, probes suspects, evicts the dead. Wiring only.
+import { createAgent } from '@switchyard/agent';
+import { createApi, httpServer } from '@switchyard/http';
+import { instanceInputSchema, platformService } from '@switchyard/protocol';
+import {
+  createCatalogFeed,
+  createCatalogStore,
+  createRedis,
+  createRedisRegistrar,
+  redisRefusal,
+  redisSettingsOf,
+} from '@switchyard/redis';
+import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
+import { monitorConfig } from './config.ts';
+import { createMonitorMetrics } from './monitor-metrics.ts';
+import { createMonitor } from './monitor.ts';
+import { probe } from './probe.ts';
+import { monitorRoutes } from './routes.ts';
+import { watchSweeps } from './sweep-health.ts';
+
+await runService('heartbeat-monitor', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
+  const config = loadConfig(monitorConfig, { env, app: name });
+  const connections = createRedis(redisSettingsOf(config.redis), { logger, name: instanceId });
+  const redis = connections.connect('commands');
+  const store = createCatalogStore(redis, instanceId);
+  const feed = createCatalogFeed({ store, subscriber: connections.connect('subscriber'), clock, logger });
+  const monitor = createMonitor({
+    id: instanceId,
+    redis,
+    store,
+    feed,
+    probe: (instance) => probe(instance, config.probeTimeoutMs),
+    sweepMs: config.sweepMs,
+    leaseMs: config.leaseMs,
+    clock,
+    logger,
+    metrics: createMonitorMetrics(metrics),
+  });
+  const routes = monitorRoutes(instanceId, monitor);
+  const server = httpServer({
+    name: 'api',
+    host: config.host,
+    port: config.port,
+    app: createApi({
+      title: 'Switchyard heartbeat-monitor',
+      version,
+      routes,
+      health,
+      metrics,
+      logger,
+      errorToRefusal: redisRefusal,
+    }),
+  });
+  const service = platformService(name);
+  const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
+  const input = instanceInputSchema.parse({ url, version, check: { type: 'http', path: '/livez' } });
+  const registrar = createRedisRegistrar({ store, redis, service, id: instanceId, input });
+  return [
+    connections,
+    server,
+    feed,
+    monitor,
+    watchSweeps({ monitor, health, clock, logger }),
+    createAgent({ service, id: instanceId, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
+  ];
+});

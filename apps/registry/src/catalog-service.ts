@@ -1,0 +1,128 @@
+// What can be asked of the registry, whichever way the request came (HTTP or pub/sub)? Read, decide, commit, answer.
+import {
+  deleteRoute,
+  patchInstance,
+  putRoute,
+  putService,
+  registerInstance,
+  removeInstance,
+} from '@switchyard/catalog';
+import type { CatalogStore, Decision, InstanceRef, Versioned } from '@switchyard/catalog';
+import { memberOf, ok, refuse } from '@switchyard/protocol';
+import type { Instance, InstanceInput, InstancePatch, Result, ServicePolicy, TrafficRoute } from '@switchyard/protocol';
+import { beat, decideAndCommit } from '@switchyard/redis';
+import type { Carried, CatalogFeed, Redis } from '@switchyard/redis';
+import type { Clock } from '@switchyard/runtime';
+
+/** A stored document and whether this request made it. */
+export interface Written<T> {
+  readonly document: T;
+  readonly created: boolean;
+}
+
+/** Writes the catalog. Every method rejects while Redis is away; nothing is half-written then. */
+export interface CatalogService {
+  register(ref: InstanceRef, input: InstanceInput): Promise<Result<Written<Instance>>>;
+  heartbeat(ref: InstanceRef): Promise<Result<null>>;
+  patch(ref: InstanceRef, patch: InstancePatch, ifRevision?: number): Promise<Result<Instance>>;
+  deregister(ref: InstanceRef, reason: string, ifRevision?: number): Promise<Result<null>>;
+  putService(
+    name: string,
+    policy: ServicePolicy,
+    ifRevision?: number,
+  ): Promise<Result<Written<Versioned<ServicePolicy>>>>;
+  putRoute(name: string, route: TrafficRoute, ifRevision?: number): Promise<Result<Written<Versioned<TrafficRoute>>>>;
+  deleteRoute(name: string, ifRevision?: number): Promise<Result<null>>;
+}
+
+const gone = (what: string): Result<never> =>
+  refuse('conflict', `${what} was removed by somebody else at the same moment`, { next: 'send the request again' });
+
+/** A reader that asks right after its own write waits at most this long for the feed. */
+const READ_YOUR_WRITE_MS = 300;
+
+/** The service over `store`, with heartbeats on `redis`; `feed` is where this registry reads from. */
+export function createCatalogService(options: {
+  readonly store: CatalogStore;
+  readonly redis: Redis;
+  readonly feed: CatalogFeed;
+  readonly clock: Clock;
+}): CatalogService {
+  const { store, redis, feed, clock } = options;
+  const carryOut = async (decide: () => Promise<Result<Decision>>): Promise<Result<Carried>> => {
+    const outcome = await decideAndCommit(store, decide);
+    if (outcome.ok && outcome.value.type === 'committed') {
+      await feed.reached(outcome.value.cursor.revision, READ_YOUR_WRITE_MS);
+    }
+    return outcome;
+  };
+  /** Decides on what `read` finds, commits, and answers with what is stored then. */
+  const write = async <T>(
+    what: string,
+    read: () => Promise<T | undefined>,
+    decide: (current: T | undefined) => Result<Decision>,
+  ): Promise<Result<Written<T>>> => {
+    let created = false;
+    const outcome = await carryOut(async () => {
+      const current = await read();
+      created = current === undefined;
+      return decide(current);
+    });
+    if (!outcome.ok) return outcome;
+    const document = await read();
+    return document === undefined ? gone(what) : ok({ document, created });
+  };
+  const remove = async (decide: () => Promise<Result<Decision>>): Promise<Result<null>> => {
+    const outcome = await carryOut(decide);
+    return outcome.ok ? ok(null) : outcome;
+  };
+  const readInstance = ({ service, id }: InstanceRef) => store.readInstance(service, id);
+
+  return {
+    async register(ref, input) {
+      const written = await write(
+        `instance ${ref.id}`,
+        () => readInstance(ref),
+        (current) => ok(registerInstance(current, ref, input, clock.unixMs())),
+      );
+      // the same document again changes nothing, but it is a sign of life
+      if (written.ok) await beat(redis, [memberOf(ref.service, ref.id)]);
+      return written;
+    },
+    async heartbeat(ref) {
+      const unknown = await beat(redis, [memberOf(ref.service, ref.id)]);
+      return unknown.length === 0
+        ? ok(null)
+        : refuse('unknown_instance', `instance ${ref.id} of service ${ref.service} is not registered, or was evicted`);
+    },
+    async patch(ref, patch, ifRevision) {
+      const written = await write(
+        `instance ${ref.id}`,
+        () => readInstance(ref),
+        (current) => patchInstance(current, ref, patch, ifRevision),
+      );
+      return written.ok ? ok(written.value.document) : written;
+    },
+    deregister: (ref, reason, ifRevision) =>
+      remove(async () =>
+        removeInstance(await readInstance(ref), ref, {
+          type: 'instance.deregistered',
+          reason,
+          ...(ifRevision === undefined ? {} : { ifRevision }),
+        }),
+      ),
+    putService: (name, policy, ifRevision) =>
+      write(
+        `service ${name}`,
+        () => store.readService(name),
+        (current) => putService(current, name, policy, ifRevision),
+      ),
+    putRoute: (name, route, ifRevision) =>
+      write(
+        `route ${name}`,
+        () => store.readRoute(name),
+        (current) => putRoute(current, name, route, ifRevision),
+      ),
+    deleteRoute: (name, ifRevision) => remove(async () => deleteRoute(await store.readRoute(name), name, ifRevision)),
+  };
+}

@@ -1,0 +1,18 @@
+// Which settings does the registry have?
+import { redisSettings } from '@switchyard/redis';
+import { setting } from '@switchyard/runtime';
+
+export const registryConfig = {
+  host: setting.string({
+    env: 'SWITCHYARD_HOST',
+    default: '127.0.0.1',
+    doc: 'Address to listen on. There is no authentication yet: anything but loopback opens the catalog to the network.',
+  }),
+  advertiseHost: setting.string({
+    env: 'SWITCHYARD_ADVERTISE_HOST',
+    optional: true,
+    doc: 'Host under which others reach this process; by default the address it listens on.',
+  }),
+  port: setting.port({ env: 'SWITCHYARD_REGISTRY_PORT', default: 4721, doc: 'Port of the catalog API.' }),
+  redis: redisSettings,
+} as const;

@@ -1,0 +1,125 @@
+// Which endpoints does the catalog have for instances?
+import { presentInstance } from '@switchyard/catalog';
+import type { Route } from '@switchyard/http';
+import { route } from '@switchyard/http';
+import {
+  heartbeatBodySchema,
+  instanceIdSchema,
+  instanceInputSchema,
+  instancePatchSchema,
+  instanceViewSchema,
+  livenessSchema,
+  refuse,
+  serviceNameSchema,
+} from '@switchyard/protocol';
+import type { CatalogFeed } from '@switchyard/redis';
+import { z } from 'zod';
+import type { CatalogService } from './catalog-service.ts';
+import { etagOf, ifMatchOf } from './preconditions.ts';
+import { answerFrom } from './reading.ts';
+
+const ref = z.object({ service: serviceNameSchema, id: instanceIdSchema });
+const listSchema = z.object({ instances: z.array(instanceViewSchema) }).meta({ id: 'Instances' });
+const tags = ['catalog'];
+const path = '/v1/services/:service/instances/:id';
+
+/** Routes below `/v1/services/{service}/instances`. */
+export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed): Route[] => [
+  route({
+    method: 'get',
+    path: '/v1/services/:service/instances',
+    summary: 'Instances of a service, with the reason of each that gets no traffic',
+    tags,
+    params: z.object({ service: serviceNameSchema }),
+    query: z.strictObject({ liveness: livenessSchema.optional() }),
+    responses: { 200: { description: 'The instances', schema: listSchema } },
+    handle: ({ params, query }) =>
+      answerFrom(feed, (view) => {
+        const all = [...view.instancesOf(params.service)];
+        if (all.length === 0 && !view.policyOf(params.service)) {
+          return refuse('not_found', `there is no service named ${params.service}`).error;
+        }
+        const instances = all
+          .filter((instance) => query.liveness === undefined || instance.liveness === query.liveness)
+          .map(presentInstance)
+          .sort((a, b) => (a.id < b.id ? -1 : 1));
+        return { status: 200, body: { instances } };
+      }),
+  }),
+  route({
+    method: 'get',
+    path,
+    summary: 'One instance',
+    tags,
+    params: ref,
+    responses: { 200: { description: 'The instance', schema: instanceViewSchema } },
+    handle: ({ params }) =>
+      answerFrom(feed, (view) => {
+        const found = view.instance(params.service, params.id);
+        if (!found) return refuse('not_found', `instance ${params.id} of service ${params.service} is not known`).error;
+        return { status: 200, body: presentInstance(found), headers: etagOf(found.revision) };
+      }),
+  }),
+  route({
+    method: 'put',
+    path,
+    summary: 'Registers an instance; the same document again changes nothing',
+    tags,
+    params: ref,
+    body: instanceInputSchema,
+    responses: {
+      200: { description: 'It was known', schema: instanceViewSchema },
+      201: { description: 'It is new', schema: instanceViewSchema },
+    },
+    handle: async ({ params, body }) => {
+      const written = await catalog.register(params, body);
+      if (!written.ok) return written.error;
+      const { document, created } = written.value;
+      return { status: created ? 201 : 200, body: presentInstance(document), headers: etagOf(document.revision) };
+    },
+  }),
+  route({
+    method: 'post',
+    path: `${path}/heartbeat`,
+    summary: 'A sign of life; 404 means: register again',
+    tags,
+    params: ref,
+    body: heartbeatBodySchema.optional(),
+    responses: { 204: { description: 'Heard' } },
+    handle: async ({ params }) => {
+      const heard = await catalog.heartbeat(params);
+      return heard.ok ? { status: 204 } : heard.error;
+    },
+  }),
+  route({
+    method: 'patch',
+    path,
+    summary: 'Changes weight or intent of an instance',
+    tags,
+    params: ref,
+    body: instancePatchSchema,
+    responses: { 200: { description: 'The instance now', schema: instanceViewSchema } },
+    handle: async ({ params, body, headers }) => {
+      const ifMatch = ifMatchOf(headers);
+      if (!ifMatch.ok) return ifMatch.error;
+      const patched = await catalog.patch(params, body, ifMatch.value);
+      if (!patched.ok) return patched.error;
+      return { status: 200, body: presentInstance(patched.value), headers: etagOf(patched.value.revision) };
+    },
+  }),
+  route({
+    method: 'delete',
+    path,
+    summary: 'Removes an instance',
+    tags,
+    params: ref,
+    query: z.strictObject({ reason: z.string().max(256).optional() }),
+    responses: { 204: { description: 'It is gone' } },
+    handle: async ({ params, query, headers }) => {
+      const ifMatch = ifMatchOf(headers);
+      if (!ifMatch.ok) return ifMatch.error;
+      const removed = await catalog.deregister(params, query.reason ?? 'deregistered over HTTP', ifMatch.value);
+      return removed.ok ? { status: 204 } : removed.error;
+    },
+  }),
+];

@@ -1,0 +1,54 @@
+// How does somebody without any library register and beat? `PUBLISH switchyard:register '{...}'`, `switchyard:heartbeat`.
+//
+// Pub/sub gives no answer, so what is refused is logged with its reasons; the sender repeats its registration anyway.
+import { channels, decodeJson, heartbeatMessageSchema, registerMessageSchema } from '@switchyard/protocol';
+import type { Refusal } from '@switchyard/protocol';
+import type { Redis } from '@switchyard/redis';
+import type { Component, Logger } from '@switchyard/runtime';
+import type { CatalogService } from './catalog-service.ts';
+
+const MAX_MESSAGE_CHARS = 64 * 1024;
+/** Messages in work at once; more are dropped and counted: their senders repeat themselves. */
+const MAX_IN_WORK = 1_000;
+
+/** Listens on both channels through `subscriber`, a connection of its own. */
+export function createIntake(catalog: CatalogService, subscriber: Redis, logger: Logger): Component {
+  let inWork = 0;
+  const refused = (channel: string, refusal: Refusal): void => {
+    logger.warn({ channel, code: refusal.code, detail: refusal.detail, why: refusal.why }, 'intake.refused');
+  };
+  const handle = async (channel: string, text: string): Promise<void> => {
+    if (channel === channels.register) {
+      const message = decodeJson(registerMessageSchema, text, 'the registration');
+      if (!message.ok) return refused(channel, message.error);
+      const { service, id, ...input } = message.value;
+      const written = await catalog.register({ service, id }, input);
+      return written.ok ? undefined : refused(channel, written.error);
+    }
+    const message = decodeJson(heartbeatMessageSchema, text, 'the heartbeat');
+    if (!message.ok) return refused(channel, message.error);
+    const heard = await catalog.heartbeat(message.value);
+    return heard.ok ? undefined : refused(channel, heard.error);
+  };
+  const onMessage = (channel: string, text: string): void => {
+    if (channel !== channels.register && channel !== channels.heartbeat) return;
+    if (inWork >= MAX_IN_WORK || text.length > MAX_MESSAGE_CHARS) {
+      logger.warn({ channel, chars: text.length, inWork }, 'intake.dropped');
+      return;
+    }
+    inWork += 1;
+    handle(channel, text)
+      .catch((error: unknown) => logger.warn({ channel, err: error }, 'intake.failed'))
+      .finally(() => (inWork -= 1));
+  };
+  return {
+    name: 'intake',
+    async start() {
+      subscriber.on('message', onMessage);
+      void subscriber.subscribe(channels.register, channels.heartbeat).catch(() => undefined);
+    },
+    async stop() {
+      subscriber.off('message', onMessage);
+    },
+  };
+}
