@@ -1,16 +1,19 @@
 // How does a set of routes become a control API? Express 5 below, decoded requests and problem documents above.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { decode, RefusalError } from '@switchyard/protocol';
 import type { Refusal } from '@switchyard/protocol';
 import { withDeadline } from '@switchyard/runtime';
 import type { Health, Logger, Metrics } from '@switchyard/runtime';
 import express from 'express';
 import type { NextFunction, Request, Response } from 'express';
+import type { Locals } from './locals.ts';
+import { localsOf } from './locals.ts';
 import type { ErrorToRefusal } from './problem.ts';
 import { instanceOf, internalRefusal, refusalOf, sendProblem } from './problem.ts';
+import { decodeRequest, requireJson } from './request-decoding.ts';
+import { sendReply } from './reply.ts';
 import { observeRequests } from './request-metrics.ts';
-import type { Reply, Route } from './route.ts';
+import type { Route } from './route.ts';
 import { expressPath } from './route.ts';
 import { serviceRoutes } from './service-routes.ts';
 
@@ -41,16 +44,6 @@ export interface Exchange {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly requestId: string;
-}
-
-/** What is known about a request from its first moment on. */
-interface Locals {
-  requestId: string;
-  instance: string;
-  /** The pattern of the route that answers, for metrics. */
-  route?: string;
-  /** Methods that the path knows, collected when no route answered. */
-  allowed?: Set<string>;
 }
 
 const defaultTimeoutMs = 10_000;
@@ -115,8 +108,6 @@ const originForm = (target: string): string | undefined => {
   return pathname + search;
 };
 
-const localsOf = (res: Response): Locals => res.locals as Locals;
-
 const requestIdOf = (req: IncomingMessage): string => {
   const given = req.headers['x-request-id'];
   return typeof given === 'string' && saneRequestId.test(given) ? given : randomUUID();
@@ -129,25 +120,6 @@ const greet = (req: Request, res: Response, next: NextFunction): void => {
   res.setHeader('x-content-type-options', 'nosniff');
   res.setHeader('cache-control', 'no-store');
   next();
-};
-
-const hasBody = (req: IncomingMessage): boolean =>
-  req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
-
-/** Runs before the body is read: a wrong type is refused without reading it. */
-const requireJson = (req: Request, _res: Response, next: NextFunction): void => {
-  if (!hasBody(req)) {
-    // An empty body is no body, and not the empty object that the parser would make of it.
-    next();
-    return;
-  }
-  const type = (req.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  if (type === 'application/json' || /^application\/[\w.-]+\+json$/.test(type)) {
-    next();
-    return;
-  }
-  const detail = type === '' ? 'the body has no Content-Type' : `the body is ${type.slice(0, 100)}, not JSON`;
-  next(new RefusalError({ code: 'unsupported_media_type', detail }));
 };
 
 const serve = async (one: Route, req: Request, res: Response, options: ApiOptions): Promise<void> => {
@@ -167,62 +139,6 @@ const serve = async (one: Route, req: Request, res: Response, options: ApiOption
     `${req.method} ${one.path}`,
   );
   sendReply(reply, req, res);
-};
-
-/** All faults of path, query and body at once. */
-const decodeRequest = (
-  one: Route,
-  req: Request,
-): { readonly params: unknown; readonly query: unknown; readonly body: unknown } | { readonly refusal: Refusal } => {
-  const parts = {
-    path: { ...req.params },
-    query: { ...req.query },
-    body: hasBody(req) ? (req.body as unknown) : undefined,
-  };
-  const schemas = { path: one.params, query: one.query, body: one.body };
-  const values: Record<string, unknown> = {};
-  const faults: Refusal[] = [];
-  for (const part of ['path', 'query', 'body'] as const) {
-    const schema = schemas[part];
-    if (schema === undefined) {
-      values[part] = part === 'body' ? undefined : parts[part];
-      continue;
-    }
-    const result = decode(schema, parts[part], `the ${part}`);
-    if (result.ok) values[part] = result.value;
-    else faults.push(result.error);
-  }
-  const [first] = faults;
-  if (first === undefined) return { params: values['path'], query: values['query'], body: values['body'] };
-  return { refusal: { ...first, why: faults.flatMap((fault) => fault.why ?? []) } };
-};
-
-const sendReply = (reply: Reply, req: Request, res: Response): void => {
-  if (res.writableEnded || res.destroyed) return;
-  if ('stream' in reply) {
-    // A stream without an end has no meaning for HEAD.
-    if (req.method === 'HEAD') res.status(200).end();
-    else reply.stream(res, req);
-  } else if ('refusal' in reply) {
-    sendProblem(res, reply.refusal, { ...localsOf(res), headers: reply.headers, extensions: reply.extensions });
-  } else if ('code' in reply) {
-    sendProblem(res, reply, localsOf(res));
-  } else {
-    res.status(reply.status);
-    for (const [name, value] of Object.entries(reply.headers ?? {})) res.setHeader(name, value);
-    sendBody(reply.body, res);
-  }
-};
-
-const sendBody = (body: unknown, res: Response): void => {
-  if (body === undefined) {
-    res.end();
-  } else if ((typeof body === 'string' || Buffer.isBuffer(body)) && res.hasHeader('content-type')) {
-    res.end(body);
-  } else {
-    if (!res.hasHeader('content-type')) res.setHeader('content-type', 'application/json; charset=utf-8');
-    res.end(JSON.stringify(body));
-  }
 };
 
 const answerUnrouted = async (req: Request, res: Response, { fallback }: ApiOptions): Promise<void> => {
