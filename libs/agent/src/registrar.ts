@@ -7,13 +7,13 @@ import type { Result } from '@switchyard/protocol';
  */
 export interface Registrar {
   /** Writes the instance as its owner describes it; the same description again changes nothing. */
-  register(signal: AbortSignal): Promise<Result<unknown>>;
+  readonly register: (signal: AbortSignal) => Promise<Result<unknown>>;
   /** A sign of life. `unknown`: the catalog does not have the instance (any more), so it has to register again. */
-  beat(signal: AbortSignal): Promise<'known' | 'unknown'>;
+  readonly beat: (signal: AbortSignal) => Promise<'known' | 'unknown'>;
   /** Asks everybody to send no new traffic. */
-  drain(reason: string, signal: AbortSignal): Promise<Result<unknown>>;
+  readonly drain: (reason: string, signal: AbortSignal) => Promise<Result<unknown>>;
   /** Takes the instance out of the catalog. One that is not there counts as taken out. */
-  deregister(reason: string, signal: AbortSignal): Promise<Result<unknown>>;
+  readonly deregister: (reason: string, signal: AbortSignal) => Promise<Result<unknown>>;
 }
 
 /**

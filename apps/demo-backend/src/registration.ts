@@ -1,0 +1,59 @@
+// How does the back end get into the catalog? Once its port is known, through the agent, over HTTP and Redis in turn.
+import { createAgent, createHttpRegistrar, inTurn } from '@switchyard/agent';
+import type { Agent, Registrar } from '@switchyard/agent';
+import { formatDurationMs } from '@switchyard/protocol';
+import type { InstanceInput } from '@switchyard/protocol';
+import { createCatalogStore, createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
+import { advertisedUrl } from '@switchyard/runtime';
+import type { Component, ServiceContext } from '@switchyard/runtime';
+import type { DemoConfig } from './config.ts';
+
+export interface RegistrationOptions {
+  readonly context: Pick<ServiceContext, 'instanceId' | 'version' | 'clock' | 'logger' | 'health'>;
+  readonly config: DemoConfig;
+  /** The port that is listened on; asked when the registration starts. */
+  readonly port: () => number;
+}
+
+/** The registration of this process as a part of it. Starts at once, whether or not a registry or Redis is there. */
+export const createRegistration = ({ context, config, port }: RegistrationOptions): Component => {
+  const { instanceId: id, version, clock, logger, health } = context;
+  const { service, ttlMs, drainDelayMs, registryUrls } = config;
+  const redis = config.beats === 'redis' ? createRedis(redisSettingsOf(config.redis), { logger, name: id }) : undefined;
+  let agent: Agent | undefined;
+
+  const registrarFor = (input: InstanceInput): Registrar => {
+    const overHttp = createHttpRegistrar({ registryUrls, service, id, input });
+    if (!redis) return overHttp;
+    const commands = redis.connect('commands');
+    const store = createCatalogStore(commands, id);
+    const direct = createRedisRegistrar({ store, redis: commands, service, id, input });
+    // The registry checks what it is told; beats go the shorter way, which does not end with the registry.
+    return { ...inTurn(overHttp, direct), beat: inTurn(direct, overHttp).beat };
+  };
+
+  return {
+    name: 'registration',
+    stopDeadlineMs: drainDelayMs + 6_000,
+    start: async () => {
+      const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: port() });
+      const registrar = registrarFor({
+        url,
+        weight: config.weight,
+        ...(config.zone === undefined ? {} : { zone: config.zone }),
+        version,
+        meta: { pid: String(process.pid) },
+        ttl: formatDurationMs(ttlMs),
+        check: { type: 'http', path: '/livez' },
+        role: 'member',
+      });
+      agent = createAgent({ service, id, registrar, clock, logger, health, ttlMs, drainDelayMs });
+      await agent.start();
+    },
+    drain: async () => agent?.drain(),
+    stop: async () => {
+      await agent?.stop();
+      await redis?.stop();
+    },
+  };
+};
