@@ -66,7 +66,7 @@ export async function runYard(setup) {
     ports,
     traffic: `http://127.0.0.1:${ports.traffic}`,
     control: `http://127.0.0.1:${ports.control}`,
-    redisPrimaryAtStart: group?.primary,
+    redisPrimaryAtStart: group && { name: group.primary, because: group.because },
   });
 
   const question = { ports, seen: new Set(), expected: () => [...instanceIds.values()] };
@@ -93,7 +93,7 @@ async function facts(setup, running) {
     const port = await livePrimary({ sentinelPorts, group: groupName });
     const primary = Object.keys(ports).find((name) => ports[name] === port) ?? group.primary;
     add(primary, `Redis primary ${primary}`);
-    redis = `Redis primary ${primary} (${group.because}), 2 replicas, 3 Sentinels`;
+    redis = `Redis primary ${primary}, 2 replicas, 3 Sentinels`;
   }
   return {
     seconds: performance.now() / 1_000,

@@ -51,7 +51,8 @@ export const emptySnapshot: CatalogSnapshot = Object.freeze({
 
 /** A view that begins with `start`. */
 export function createCatalogView(start: CatalogSnapshot = emptySnapshot): CatalogView {
-  let { epoch, revision } = start;
+  const { epoch } = start;
+  let { revision } = start;
   const byService = new Map<string, Map<string, Instance>>();
   const policies = new Map(Object.entries(start.services));
   const routes = new Map(Object.entries(start.routes));
@@ -86,12 +87,12 @@ export function createCatalogView(start: CatalogSnapshot = emptySnapshot): Catal
         return { type: 'service', service: event.data.service };
       case 'service.updated':
         policies.set(event.data.name, {
-          document: event.data.policy as ServicePolicy,
+          document: event.data.policy,
           revision: event.revision,
         });
         return { type: 'service', service: event.data.name };
       case 'route.updated':
-        routes.set(event.data.name, { document: event.data.route as TrafficRoute, revision: event.revision });
+        routes.set(event.data.name, { document: event.data.route, revision: event.revision });
         return { type: 'routes' };
       case 'route.deleted':
         routes.delete(event.data.name);
@@ -104,9 +105,7 @@ export function createCatalogView(start: CatalogSnapshot = emptySnapshot): Catal
   };
 
   return {
-    get epoch() {
-      return epoch;
-    },
+    epoch,
     get revision() {
       return revision;
     },

@@ -126,14 +126,16 @@ function evidenceOf(suspicion: Suspicion, nowMs: number, because: Evidence['beca
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
+/** The whole picture in which one silence is judged. */
+interface Crowd {
+  readonly suspicions: ReadonlyMap<string, Suspicion>;
+  readonly known: number;
+  readonly catalog: CatalogFacts;
+  readonly settings: DetectorSettings;
+}
+
 /** Why silence alone may not evict this one now; undefined when it may. */
-function heldBy(
-  member: string,
-  suspicions: ReadonlyMap<string, Suspicion>,
-  known: number,
-  catalog: CatalogFacts,
-  settings: DetectorSettings,
-): string | undefined {
+function heldBy(member: string, { suspicions, known, catalog, settings }: Crowd): string | undefined {
   const service = serviceOf(member);
   const silent = suspicions.size;
   let silentHere = 0;
@@ -220,7 +222,7 @@ export function stepDetector(
   for (const [member, suspicion] of suspicions) {
     const verdict = judge(member, suspicion, {
       nowMs,
-      held: () => heldBy(member, suspicions, sweep.known, catalog, settings),
+      held: () => heldBy(member, { suspicions, known: sweep.known, catalog, settings }),
       probes: catalog.probes(member),
     });
     if (verdict.action) actions.push(verdict.action);

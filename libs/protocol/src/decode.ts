@@ -1,5 +1,5 @@
 // How does something from outside become a typed value? Once, at the edge, with every fault named at once.
-import { z } from 'zod';
+import type { z } from 'zod';
 import { ok, refuse } from './result.ts';
 import type { Result } from './result.ts';
 

@@ -76,8 +76,9 @@ describe('the catalog in Redis', () => {
     const before = await sweep(redis, { holder: 'one', leaseMs: 1_000, limit: 10, suspects: [] });
     await releaseMonitorLease(redis, 'one');
     const after = await sweep(redis, { holder: 'two', leaseMs: 1_000, limit: 10, suspects: [] });
-    const known = await store.readInstance('shop', 'a');
-    const eviction = commitOf(evictInstance(known!, { because: 'silence', detail: 'silent' }, 2));
+    const known = (await store.snapshot()).instances[0];
+    if (!known) throw new Error('it was registered');
+    const eviction = commitOf(evictInstance(known, { because: 'silence', detail: 'silent' }, 2));
 
     const stale = await store.commit(eviction, { lease: 'monitor', token: before.token });
     const present = await store.commit(eviction, { lease: 'monitor', token: after.token });

@@ -47,12 +47,12 @@ function instanceOf(stored: string): Instance {
 
 const serviceOf = (stored: string): Versioned<ServicePolicy> => {
   const { revision, json } = split(stored);
-  return { document: storedServiceSchema.parse(json) as ServicePolicy, revision };
+  return { document: storedServiceSchema.parse(json), revision };
 };
 
 const routeOf = (stored: string): Versioned<TrafficRoute> => {
   const { revision, json } = split(stored);
-  return { document: storedRouteSchema.parse(json) as TrafficRoute, revision };
+  return { document: storedRouteSchema.parse(json), revision };
 };
 
 const pairs = (flat: readonly string[]): [string, string][] =>

@@ -3,7 +3,7 @@
 // Facts from BullMQ's guides and issues 3088, 4378, 4586: a worker needs `maxRetriesPerRequest: null`; a lock must outlive a
 // failover; a worker can stop taking jobs after an outage without an error, so one that makes no progress is made anew.
 import { Queue, Worker } from 'bullmq';
-import type { ConnectionOptions, Job, JobsOptions, Processor } from 'bullmq';
+import type { Job, JobsOptions, Processor } from 'bullmq';
 import { keys } from '@switchyard/protocol';
 import { createTicker } from '@switchyard/runtime';
 import type { Clock, Component, Logger } from '@switchyard/runtime';
@@ -42,7 +42,7 @@ export function createJobQueue<T extends object>(
 ): JobQueue<T> {
   const connection = connections.connect('queue');
   const queue = new Queue(name, {
-    connection: connection as unknown as ConnectionOptions,
+    connection: connection,
     prefix: keys.queuePrefix,
     defaultJobOptions: jobOptions,
     skipWaitingForReady: true,
@@ -106,7 +106,7 @@ export function createJobWorker<T extends object>(
   const open = (): void => {
     connection = connections.connect('worker');
     worker = new Worker(queue, handle, {
-      connection: connection as unknown as ConnectionOptions,
+      connection: connection,
       prefix: keys.queuePrefix,
       concurrency: options.concurrency ?? 1,
       lockDuration: LOCK_MS,

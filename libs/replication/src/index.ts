@@ -1,1 +1,20 @@
-export {};
+// What may others use? Parsing of what nodes and Sentinels say, the group's view, and the follower of failovers.
+export { addressKey, sameAddress } from './address.ts';
+export type { Address, Endpoint } from './address.ts';
+export { pickPrimary, pickReplica } from './address-pick.ts';
+export { inTransition, settleMs, step } from './failover-follower.ts';
+export type { FollowerInput, FollowerStep } from './failover-follower.ts';
+export { failoverPhases, followerState, waitsFor } from './failover-state.ts';
+export type { FailoverPhase, FollowerState, KnownPrimary } from './failover-state.ts';
+export { parseInfo, parseRole } from './info-parser.ts';
+export type { ListedReplica, NodeInfo, NodePersistence, RoleFacts } from './info-parser.ts';
+export { defaultLimits, isSeen } from './observation.ts';
+export type { Failure, GroupObservation, NodeObservation, SentinelObservation, TopologyLimits } from './observation.ts';
+export { primaryVerdict } from './primary-verdict.ts';
+export type { PrimaryVerdict, QuorumFacts } from './primary-verdict.ts';
+export { parseSentinelEvent, parseSentinelPeers, parseSentinelReplicas, parseSentinelView } from './sentinel-parser.ts';
+export type { SentinelEvent, SentinelPeer, SentinelReplica, SentinelSubject, SentinelView } from './sentinel-parser.ts';
+export { sightingOf } from './sighting.ts';
+export type { NodeSighting, Sighting } from './sighting.ts';
+export { describeGroup } from './topology.ts';
+export type { GroupFacts, TopologyOptions } from './topology.ts';
