@@ -1,1 +1,25 @@
-export {};
+// What may others use of the proxy? The seam (engine.ts), the first engine, and the pure parts that tools ask too.
+export { defaultLimits, defaultTimeouts } from './engine.ts';
+export type {
+  AttemptRecord,
+  DataPlane,
+  DataPlaneOptions,
+  DataPlaneStats,
+  ForwardDecision,
+  Limits,
+  RefuseDecision,
+  RequestHead,
+  RequestOutcome,
+  RouteDecision,
+  Target,
+  Timeouts,
+  TrafficPolicy,
+  WhyNot,
+} from './engine.ts';
+export { createNodeDataPlane } from './node-engine.ts';
+export { compileRoutes, isUnder } from './router.ts';
+export type { NamedRoute, Router, RouterContext } from './router.ts';
+export { createMeters } from './meter.ts';
+export type { InstanceMeter, Meters } from './meter.ts';
+export { hostOf, parseRequestTarget } from './request-target.ts';
+export type { HeaderList } from './header-list.ts';

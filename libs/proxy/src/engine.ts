@@ -1,0 +1,210 @@
+// What is a data plane, seen from the service that runs one? The seam between the dispatcher, which knows routes and
+// instances, and an engine, which knows sockets. The first engine is node-engine.ts; a faster one can take its place.
+//
+//   request -> route(head) -> decision -> pick(service, excluded) -> target -> exchange with it -> counters
+//                    |                          |                                   |
+//                 refusal                 whyNot(service)                 report(outcome), only when
+//                                                                        it was refused, retried or cut
+import type { Candidate } from '@switchyard/balancing';
+import type { ErrorCode, Refusal } from '@switchyard/protocol';
+import type { Clock, Component, Logger } from '@switchyard/runtime';
+import type { HeaderList } from './header-list.ts';
+import type { InstanceMeter } from './meter.ts';
+
+/** What a decision may rest on. Valid during the call only. */
+export interface RequestHead {
+  readonly method: string;
+  /** Host in lower case, without port; empty when the client (HTTP/1.0) named none. */
+  readonly host: string;
+  /** Normalised, begins with "/", without query. */
+  readonly path: string;
+  readonly headers: HeaderList;
+}
+
+/** Where a request goes and how. Made once per table change and shared by all requests: frozen. */
+export type RouteDecision = ForwardDecision | RefuseDecision;
+
+export interface ForwardDecision {
+  readonly action: 'proxy' | 'redirect';
+  /** Name of the route, for people. */
+  readonly route: string;
+  readonly service: string;
+  /** 302, 307 or 308; only for redirects. */
+  readonly redirectStatus: number;
+  /** Prefix to take away from the path before forwarding, without a slash at its end; empty for none. */
+  readonly stripPrefix: string;
+  /** Attempts in all, each on another instance. */
+  readonly attempts: number;
+  /** Ms until the head of the answer; the engine's own when undefined. */
+  readonly responseMs?: number | undefined;
+  /** Ms of silence within a body; the engine's own when undefined. */
+  readonly idleMs?: number | undefined;
+}
+
+export interface RefuseDecision {
+  readonly action: 'refuse';
+  readonly refusal: Refusal;
+}
+
+/** An instance that can be picked. */
+export interface Target extends Candidate {
+  readonly service: string;
+  /** For connecting: a name or an address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly secure: boolean;
+  /** `http://host:port`, for redirects. */
+  readonly origin: string;
+  readonly meter: InstanceMeter;
+}
+
+/** Why a candidate is not used, for the `why` of a refusal. */
+export interface WhyNot {
+  readonly id: string;
+  readonly reason: string;
+}
+
+/** Sizes. Every one of them is a limit per connection, request or instance. */
+export interface Limits {
+  /** Request line and header together; above it 431. */
+  readonly headBytes: number;
+  /** Head of an instance's answer; above it 502. */
+  readonly answerHeadBytes: number;
+  /** Body of a request; above it 413. 0 for no limit: bodies are streamed, not kept. */
+  readonly bodyBytes: number;
+  /** So much of a request's body is kept for a second attempt; a longer body means no second attempt. */
+  readonly replayBytes: number;
+  /** Client connections at once; further ones are closed. */
+  readonly connections: number;
+  /** Requests under way at one instance; above it the instance counts as busy. */
+  readonly inFlightPerInstance: number;
+  /** Idle connections kept to one instance. */
+  readonly idlePerInstance: number;
+}
+
+/** Times in ms, coarse: a timeout may come up to 100 ms late. */
+export interface Timeouts {
+  /** From the start of an attempt to a connection with the instance. */
+  readonly connectMs: number;
+  /** From the end of the request to the head of the answer. */
+  readonly responseMs: number;
+  /** Silence within a body, in either direction. */
+  readonly idleMs: number;
+  /** From the first byte of a request to the end of its head. */
+  readonly headMs: number;
+  /** Client connection without a request. */
+  readonly keepAliveMs: number;
+  /** No further attempt begins so long after the request came. */
+  readonly totalMs: number;
+  /** Silence in both directions of an upgraded connection. */
+  readonly tunnelMs: number;
+  /** Requests under way get so long to end when the engine stops. */
+  readonly drainMs: number;
+}
+
+/** One attempt of a request that was refused, retried or cut. */
+export interface AttemptRecord {
+  readonly instance: string;
+  readonly outcome: string;
+  readonly tookMs: number;
+}
+
+/** How a request ended that did not simply go well. */
+export interface RequestOutcome {
+  readonly requestId: string;
+  readonly method: string;
+  /** Path and query, cut at 256 characters. */
+  readonly target: string;
+  readonly host: string;
+  readonly route: string | undefined;
+  readonly service: string | undefined;
+  /** answered: after a retry. refused: by us, with `code`. cut: the instance died within its answer. left: by the client. */
+  readonly end: 'answered' | 'refused' | 'cut' | 'left';
+  /** Status the client got; 0 when none. */
+  readonly status: number;
+  readonly code: ErrorCode | undefined;
+  readonly why: readonly string[];
+  readonly attempts: readonly AttemptRecord[];
+  readonly startedUnixMs: number;
+  readonly tookMs: number;
+}
+
+/** What an engine asks its owner. All calls are synchronous, quick, and never throw. */
+export interface TrafficPolicy {
+  route(head: RequestHead): RouteDecision;
+  /** An instance that is not in `excluded`, or undefined. Allocates nothing when one is found. */
+  pick(service: string, excluded: readonly string[]): Target | undefined;
+  /** Every instance of the service that would not be picked, with the reason. Only asked when a request fails. */
+  whyNot(service: string): readonly WhyNot[];
+  /** Never called for a request that simply went well. */
+  report(outcome: RequestOutcome): void;
+}
+
+/** What an engine is made of. */
+export interface DataPlaneOptions {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly policy: TrafficPolicy;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  /** Addresses and ranges of proxies in front whose X-Forwarded-* and Forwarded are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Answers name the instance in Switchyard-Instance. */
+  readonly announceInstance: boolean;
+  /** Our pseudonym in Via. */
+  readonly via: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Counters of an engine since its start. Plain numbers, read at scrape. */
+export interface DataPlaneStats {
+  readonly connections: number;
+  readonly connectionsTotal: number;
+  readonly connectionsDropped: number;
+  readonly requestsTotal: number;
+  readonly inFlight: number;
+  readonly tunnels: number;
+  readonly retriesTotal: number;
+  readonly redirectsTotal: number;
+  /** Clients that went away before their answer was complete. */
+  readonly clientAbortsTotal: number;
+  /** Answers that broke off within their body. */
+  readonly truncatedTotal: number;
+  /** Answers of instances by class: index 1 for 1xx (101 only) to 5 for 5xx. */
+  readonly answersByClass: readonly number[];
+  readonly refusalsByCode: Readonly<Record<string, number>>;
+}
+
+/** A running data plane. `drain` stops accepting and waits for what is under way; `stop` ends the rest. */
+export interface DataPlane extends Component {
+  start(signal: AbortSignal): Promise<void>;
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+  /** Where it listens; throws before `start`. */
+  address(): { readonly host: string; readonly port: number };
+  stats(): DataPlaneStats;
+}
+
+/** All on, none infinite where a client or an instance could hold something. */
+export const defaultLimits: Limits = Object.freeze({
+  headBytes: 16 * 1024,
+  answerHeadBytes: 64 * 1024,
+  bodyBytes: 0,
+  replayBytes: 64 * 1024,
+  connections: 10_000,
+  inFlightPerInstance: 1_024,
+  idlePerInstance: 64,
+});
+
+export const defaultTimeouts: Timeouts = Object.freeze({
+  connectMs: 1_000,
+  responseMs: 15_000,
+  idleMs: 60_000,
+  headMs: 10_000,
+  keepAliveMs: 65_000,
+  totalMs: 30_000,
+  tunnelMs: 3_600_000,
+  drainMs: 7_000,
+});
