@@ -14,15 +14,15 @@ export type Liveness = z.infer<typeof livenessSchema>;
 export const roleSchema = z.enum(['member', 'active', 'standby']);
 export type Role = z.infer<typeof roleSchema>;
 
+const checkShape = {
+  type: z.enum(['http', 'tcp', 'none']),
+  path: z.string().max(1024).startsWith('/', 'must begin with "/"').optional(),
+  interval: durationSchema(200, 3_600_000).optional(),
+  timeout: durationSchema(10, 60_000).optional(),
+};
+
 /** How a suspect is probed before anybody evicts it. */
-export const checkSchema = z
-  .strictObject({
-    type: z.enum(['http', 'tcp', 'none']),
-    path: z.string().max(1024).startsWith('/', 'must begin with "/"').optional(),
-    interval: durationSchema(200, 3_600_000).optional(),
-    timeout: durationSchema(10, 60_000).optional(),
-  })
-  .meta({ id: 'Check' });
+export const checkSchema = z.strictObject(checkShape).meta({ id: 'Check' });
 export type Check = z.infer<typeof checkSchema>;
 
 const weightSchema = z
@@ -122,7 +122,7 @@ export type HeartbeatMessage = z.infer<typeof heartbeatMessageSchema>;
 
 /**
  * An instance as the catalog keeps it. Its revision is not part of the stored document: the commit gives it out.
- * Tolerant of fields from later versions, because stored documents outlive the process that wrote them.
+ * Tolerant of fields from later versions, at every depth, because stored documents outlive the process that wrote them.
  */
 export const storedInstanceSchema = z.object({
   service: serviceNameSchema,
@@ -136,7 +136,7 @@ export const storedInstanceSchema = z.object({
   version: z.string().optional(),
   meta: z.record(z.string(), z.string()),
   ttlMs: z.number(),
-  check: checkSchema.optional(),
+  check: z.object(checkShape).optional(),
   role: roleSchema,
   intent: intentSchema,
   intentReason: z.string().optional(),

@@ -22,13 +22,16 @@ export const plainNameSchema = z
     'must be 1 to 64 of A-Z, a-z, 0-9, ".", "_" and "-", beginning and ending with a letter or digit',
   );
 
-/** Where something listens. Brackets around an IPv6 address are not part of the host. */
+const hostPattern = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/;
+
+/** Where something listens: what can stand in a URL. Brackets around an IPv6 address are not part of the host. */
 export const hostSchema = z
   .string()
   .max(253)
-  .regex(
-    /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/,
-    'must be a host name or an IP address',
+  .refine(
+    // The pattern alone lets 999.0.0.1 and a:80 through.
+    (host) => hostPattern.test(host) && URL.canParse(`http://${host.includes(':') ? `[${host}]` : host}/`),
+    { error: 'must be a host name or an IP address' },
   );
 
 export const portSchema = z.int().min(1, 'must be from 1 to 65535').max(65535, 'must be from 1 to 65535');
