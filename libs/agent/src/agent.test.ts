@@ -52,20 +52,18 @@ function setUp(more: Partial<AgentOptions> = {}) {
     level: 'info',
     destination: { write: (line) => lines.push(JSON.parse(line)) },
   });
-  const health = createHealth({ clock });
   const agent = createAgent({
     service: 'shop',
     id: 'a',
     registrar: catalog.registrar,
     clock,
     logger,
-    health,
     ttlMs: 3_000,
     random: () => 0,
     ...more,
   });
   const events = (): string[] => lines.map(({ msg }) => msg);
-  return { agent, catalog, clock, health, events };
+  return { agent, catalog, clock, events };
 }
 
 describe('createAgent', () => {
@@ -99,7 +97,7 @@ describe('createAgent', () => {
   });
 
   it('starts without the catalog, tries again ever more slowly but at least every 5 s, and says so once', async () => {
-    const { agent, catalog, clock, events, health } = setUp();
+    const { agent, catalog, clock, events } = setUp();
     catalog.away = true;
 
     await agent.start();
@@ -107,13 +105,35 @@ describe('createAgent', () => {
     const attempts = catalog.calls.length;
     expect(attempts).toBeGreaterThan(12);
     expect(attempts).toBeLessThan(40);
-    expect(health.report().checks['registration']).toMatchObject({ ok: false, critical: false });
     catalog.away = false;
     await clock.advance(5_000);
 
     expect(agent.state()).toMatchObject({ phase: 'BEATING', registrations: 1, problem: null });
-    expect(health.report().checks['registration']).toMatchObject({ ok: true });
     expect(events()).toEqual(['agent.failing', 'agent.recovered', 'agent.registered']);
+    await agent.stop();
+  });
+
+  it('tells its health instead, without making the service unready', async () => {
+    const clock = manualClock();
+    const health = createHealth({ clock });
+    health.setPhase('RUNNING');
+    const { agent, catalog, events } = setUp({ clock, health });
+    const check = () => health.report().checks['registration'];
+    catalog.away = true;
+
+    await agent.start();
+    await clock.advance(300);
+    expect(check()).toMatchObject({ ok: false, detail: 'connect ECONNREFUSED' });
+    expect(health.report().ready).toBe(true);
+    catalog.away = false;
+    await clock.advance(5_000);
+    expect(check()).toMatchObject({ ok: true, detail: 'registered as shop/a' });
+    const drained = agent.drain();
+    await clock.advance(1_000);
+    await drained;
+
+    expect(check()).toMatchObject({ ok: true });
+    expect(events()).toEqual(['agent.registered', 'agent.draining', 'agent.left']);
     await agent.stop();
   });
 

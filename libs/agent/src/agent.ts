@@ -24,7 +24,7 @@ export interface AgentOptions {
   readonly drainDelayMs?: number;
   /** Ms that one call to the registrar may take; 2000. */
   readonly callDeadlineMs?: number;
-  /** Gets the check `registration`, which does not make the service unready: it serves all the same. */
+  /** Gets (and logs) the check `registration`, which does not make the service unready: it serves all the same. */
   readonly health?: Health;
   /** The catalog had forgotten the instance; it registers again. */
   readonly onUnknown?: () => void;
@@ -70,6 +70,7 @@ const jitterRatio = 0.1;
 export const createAgent = (options: AgentOptions): Agent => {
   const { service, id, registrar, clock, logger, ttlMs, health, random = Math.random } = options;
   const { beatEveryMs = ttlMs / 3, drainDelayMs = 1_000, callDeadlineMs = 2_000 } = options;
+  const target = `${service}/${id}`;
   const retry = backoff({ baseMs: firstRetryMs, maxMs: longestRetryMs, random });
   const stopped = new AbortController();
   let phase: AgentPhase = 'IDLE';
@@ -84,14 +85,14 @@ export const createAgent = (options: AgentOptions): Agent => {
   let attempt: Promise<boolean> | undefined;
 
   const tell = (next: string | null): void => {
-    // One line when it begins to fail or fails otherwise, one when it is over; the same failure repeated says nothing.
-    if (next !== null && next !== problem)
-      logger.warn({ target: `${service}/${id}`, phase, fault: next }, 'agent.failing');
-    if (next === null && problem !== null) logger.info({ target: `${service}/${id}`, phase }, 'agent.recovered');
+    const changed = next !== problem;
     problem = next;
-    const ok = phase === 'BEATING' && problem === null;
-    const detail = problem ?? (phase === 'BEATING' ? `registered as ${service}/${id}` : phase.toLowerCase());
-    health?.set('registration', { ok, critical: false, detail });
+    const ok = problem === null && (phase === 'BEATING' || phase === 'DRAINING');
+    const detail = problem ?? (phase === 'BEATING' ? `registered as ${target}` : phase.toLowerCase());
+    // Health logs its own changes; without it, one line when it begins to fail or fails otherwise, one when it is over.
+    if (health) health.set('registration', { ok, critical: false, detail });
+    else if (changed && problem !== null) logger.warn({ target, phase, fault: problem }, 'agent.failing');
+    else if (changed) logger.info({ target, phase }, 'agent.recovered');
   };
 
   const call = async <T>(
@@ -100,7 +101,7 @@ export const createAgent = (options: AgentOptions): Agent => {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | undefined> => {
     try {
-      return await withDeadline(work, ms, { what: `${what} of ${service}/${id}`, signal: stopped.signal });
+      return await withDeadline(work, ms, { what: `${what} of ${target}`, signal: stopped.signal });
     } catch (error) {
       if (!stopped.signal.aborted) tell(error instanceof Error ? error.message : String(error));
       return undefined;
@@ -119,7 +120,7 @@ export const createAgent = (options: AgentOptions): Agent => {
     // A drain that began in the meantime goes on; it deregisters afterwards.
     if (phase === 'REGISTERING') phase = 'BEATING';
     tell(null);
-    logger.info({ target: `${service}/${id}`, registrations }, 'agent.registered');
+    logger.info({ target, registrations }, 'agent.registered');
     return true;
   };
 
@@ -132,7 +133,7 @@ export const createAgent = (options: AgentOptions): Agent => {
       tell(null);
     } else if (phase === 'BEATING') {
       phase = 'REGISTERING';
-      logger.warn({ target: `${service}/${id}` }, 'agent.unknown');
+      logger.warn({ target }, 'agent.unknown');
       options.onUnknown?.();
     }
   };
@@ -148,7 +149,7 @@ export const createAgent = (options: AgentOptions): Agent => {
     }
     lagMs = Math.max(0, Math.round(clock.monotonicMs() - dueMs));
     worstLagMs = Math.max(worstLagMs, lagMs);
-    if (lagMs >= beatEveryMs) logger.warn({ target: `${service}/${id}`, lagMs, ttlMs }, 'agent.stalled');
+    if (lagMs >= beatEveryMs) logger.warn({ target, lagMs, ttlMs }, 'agent.stalled');
     return true;
   };
 
@@ -169,7 +170,7 @@ export const createAgent = (options: AgentOptions): Agent => {
     await attempt;
     const reason = 'the instance stops';
     if (registrations > 0) {
-      logger.info({ target: `${service}/${id}`, drainDelayMs }, 'agent.draining');
+      logger.info({ target, drainDelayMs }, 'agent.draining');
       accepted(await call('drain', leaveDeadlineMs, (signal) => registrar.drain(reason, signal)));
       await rest(drainDelayMs);
     }
@@ -177,7 +178,7 @@ export const createAgent = (options: AgentOptions): Agent => {
     const left = accepted(
       await call('deregistration', leaveDeadlineMs, (signal) => registrar.deregister(reason, signal)),
     );
-    logger.info({ target: `${service}/${id}`, left }, 'agent.left');
+    logger.info({ target, left }, 'agent.left');
   };
 
   return {
