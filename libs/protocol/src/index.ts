@@ -55,7 +55,13 @@ export { defaultRoute, routeViewSchema, storedRouteSchema, trafficRouteSchema } 
 export type { RouteView, TrafficRoute } from './route.ts';
 export { eventDataSchemas, eventSchema, eventTypes, evidenceSchema } from './event.ts';
 export type { EventData, EventType, Evidence, NewEvent, SwitchyardEvent } from './event.ts';
-export { redisAddressSchema, redisFailoverSchema, redisGroupViewSchema, redisNodeViewSchema } from './redis-group.ts';
+export {
+  redisAddressSchema,
+  redisFailoverSchema,
+  redisGroupViewSchema,
+  redisNodeViewSchema,
+  redisProbeKey,
+} from './redis-group.ts';
 export type { RedisFailover, RedisGroupView, RedisNodeView } from './redis-group.ts';
 export {
   backupJobSchema,

@@ -1,6 +1,9 @@
 // What does replication-manager tell about a group of Redis nodes?
 import { z } from 'zod';
 
+/** String that expires: the time of the last probe write to the primary. In the one slot of all our keys (see keys.ts). */
+export const redisProbeKey = '{switchyard}:probe';
+
 export const redisNodeViewSchema = z
   .object({
     name: z.string(),

@@ -13,3 +13,17 @@ export type { PassedDeadline, Sweep } from './sweep.ts';
 export { createRedisRegistrar } from './registrar.ts';
 export type { RedisRegistrar } from './registrar.ts';
 export type { Redis } from 'ioredis';
+export { RedisNodeError } from './direct-connection.ts';
+export type { RedisAccess } from './direct-connection.ts';
+export { createRedisNodeAdmin } from './node-admin.ts';
+export type { RedisNodeAdmin, RedisNodeAdminOptions } from './node-admin.ts';
+export { createRedisHistory } from './redis-history.ts';
+export type { RedisHistory } from './redis-history.ts';
+export { createSentinelWatch } from './sentinel-watch.ts';
+export type {
+  SentinelAddress,
+  SentinelMember,
+  SentinelMessage,
+  SentinelWatch,
+  SentinelWatchOptions,
+} from './sentinel-watch.ts';

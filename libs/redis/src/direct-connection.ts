@@ -1,0 +1,135 @@
+// How does one talk to one Redis process, whatever state it is in? To watch it, not to store something: no Sentinel in
+// between, no queue, no retry of commands, and every question ends within its deadline.
+import { Redis } from 'ioredis';
+import { backoff, withDeadline, type Logger } from '@switchyard/runtime';
+
+/** User and password, and whether to speak TLS. */
+export interface RedisAccess {
+  readonly username?: string;
+  readonly password?: string;
+  readonly tls?: boolean;
+}
+
+/** The process to talk to. */
+export interface DirectOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly access?: RedisAccess;
+  /** Shown by CLIENT LIST. */
+  readonly name: string;
+  readonly logger: Logger;
+  /** Ms that one question may take; 500. */
+  readonly deadlineMs?: number;
+}
+
+/**
+ * Why a question failed. `gone`: refused or closed, nobody is there. `silent`: no answer in time. `refused`: an error reply
+ * (wrong password, no permission, unknown command).
+ */
+export class RedisNodeError extends Error {
+  override readonly name = 'RedisNodeError';
+  readonly kind: 'gone' | 'silent' | 'refused';
+
+  constructor(kind: RedisNodeError['kind'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+/** A connection to one process; it connects in the background and reconnects for ever. */
+export interface DirectConnection {
+  /** Sends one command. Rejects with a RedisNodeError within the deadline, also while there is no connection. */
+  call(command: string, ...args: readonly (string | number)[]): Promise<unknown>;
+  close(): void;
+}
+
+const defaultDeadlineMs = 500;
+const connectDeadlineMs = 1_000;
+/** A peer that owes an answer for so long is given up: after a power loss no FIN would ever come. */
+export const socketSilenceMs = 5_000;
+const longestReconnectMs = 1_000;
+/** Questions that a silent peer may owe; more would only pile up in its socket. */
+const mostOwed = 4;
+const longestDetail = 200;
+
+/** Connects now, in the background. */
+export const openDirect = (options: DirectOptions): DirectConnection => {
+  const { deadlineMs = defaultDeadlineMs } = options;
+  const where = `${options.host}:${String(options.port)}`;
+  const redis = openSocket(options);
+  let lastFault: Error | null = null;
+  let owed = 0;
+
+  redis.on('ready', () => {
+    lastFault = null;
+  });
+  redis.on('error', (error: Error) => {
+    lastFault = error;
+  });
+
+  const unready = (): RedisNodeError => {
+    // A TCP connection alone says little: the kernel accepts for a frozen process, too.
+    if (redis.status === 'connect')
+      return new RedisNodeError('silent', `${where} accepts connections but does not answer`);
+    if (lastFault !== null) return faultOf(lastFault);
+    return new RedisNodeError('gone', `${where} is not connected`);
+  };
+
+  return {
+    async call(command, ...args) {
+      if (redis.status !== 'ready') throw unready();
+      if (owed >= mostOwed) throw new RedisNodeError('silent', `${where} owes ${String(owed)} answers`);
+      owed += 1;
+      const answer = redis.call(command, ...args).finally(() => {
+        owed -= 1;
+      });
+      try {
+        return await withDeadline(answer, deadlineMs, `${command} at ${where}`);
+      } catch (error) {
+        throw faultOf(error);
+      }
+    },
+    close: () => redis.disconnect(),
+  };
+};
+
+/** A socket of ioredis for watching. `subscribes`: subscriptions wait for the connection and come back after each one. */
+export const openSocket = (options: DirectOptions & { readonly subscribes?: boolean }): Redis => {
+  const { host, port, access = {}, name, logger, subscribes = false } = options;
+  const wait = backoff({ baseMs: 50, maxMs: longestReconnectMs });
+  const redis = new Redis({
+    host,
+    port,
+    connectionName: name,
+    replyMapping: 'legacy',
+    connectTimeout: connectDeadlineMs,
+    socketTimeout: socketSilenceMs,
+    // A node that loads its data set is to be seen, not to be waited for.
+    enableReadyCheck: false,
+    enableOfflineQueue: subscribes,
+    autoResubscribe: true,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: null,
+    retryStrategy: () => wait.next(),
+    keepAlive: 5_000,
+    ...(access.username === undefined ? {} : { username: access.username }),
+    ...(access.password === undefined ? {} : { password: access.password }),
+    ...(access.tls === true ? { tls: {} } : {}),
+  });
+  redis.on('ready', () => wait.reset());
+  redis.on('error', (error: Error) =>
+    logger.debug({ at: `${host}:${String(port)}`, fault: error.message }, 'redis.watch_fault'),
+  );
+  return redis;
+};
+
+const goneCodes: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND']);
+
+const faultOf = (error: unknown): RedisNodeError => {
+  if (error instanceof RedisNodeError) return error;
+  const { name, message, code } = error as Error & { readonly code?: string };
+  const detail = message.slice(0, longestDetail);
+  if (name === 'ReplyError') return new RedisNodeError('refused', detail, { cause: error });
+  const gone = goneCodes.has(code ?? '') || message === 'Connection is closed.';
+  return new RedisNodeError(gone ? 'gone' : 'silent', detail, { cause: error });
+};
