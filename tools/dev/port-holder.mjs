@@ -1,14 +1,15 @@
 // Who has this port? Answered from /proc where there is one; a courtesy, so it never fails and never waits.
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 
-/** "name, pid 123" of the listener, or undefined when that cannot be found out. */
+/** "program and first words, pid 123" of the listener, or undefined when that cannot be found out. */
 export function portHolder(port) {
   try {
     const inodes = new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => listeningInodes(file, port)));
     if (inodes.size === 0) return undefined;
     for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
       if (!holdsSocket(pid, inodes)) continue;
-      return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()}, pid ${pid}`;
+      return `${commandOf(pid)}, pid ${pid}`;
     }
   } catch {
     // Another system, or a process that ended meanwhile.
@@ -40,4 +41,9 @@ function holdsSocket(pid, inodes) {
       return false;
     }
   });
+}
+
+function commandOf(pid) {
+  const [program = '?', ...words] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  return [basename(program), ...words].join(' ').trim().slice(0, 80);
 }

@@ -79,6 +79,17 @@ export async function settlePorts({ wanted, earlier, isFree = portIsFree }) {
   return { ports, moved };
 }
 
+/** What to tell about ports that were taken; `holderOf(port)` says by whom, or undefined. */
+export function portNotes(moved, holderOf) {
+  const shown = moved.slice(0, 3).map(({ part, from, to }) => {
+    const holder = holderOf(from);
+    return `port ${from} (${part}) is taken${holder ? ` by ${holder}` : ''}; using ${to}`;
+  });
+  if (moved.length === shown.length) return shown;
+  const rest = moved.slice(shown.length).map(({ from, to }) => `${from} -> ${to}`);
+  return [...shown, `so are ${rest.join(', ')} (SWITCHYARD_PORT_OFFSET=1000 moves all ports)`];
+}
+
 async function nextFree(from, reserved, isFree) {
   for (let port = from + 1; port <= Math.min(from + 1_000, 65_535); port += 1) {
     if (!reserved.has(port) && (await isFree(port))) return port;

@@ -140,6 +140,16 @@ function endOnSignals({ orderly, hurry, defect }) {
       }
     });
   }
+  // npm that is killed cannot pass anything on; without this the yard would run on with nobody to stop it.
+  if (process.env.npm_lifecycle_event !== undefined) {
+    const parent = process.ppid;
+    const watch = setInterval(() => {
+      if (process.ppid === parent) return;
+      clearInterval(watch);
+      if (firstMs === undefined) orderly();
+      firstMs ??= performance.now();
+    }, 500);
+  }
   process.on('uncaughtException', defect);
   process.on('unhandledRejection', defect);
   // The terminal may be gone (`npm start | head`); the yard is not.

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { readArguments, usage } from './arguments.mjs';
 import { bootstrap, repositoryRoot } from './bootstrap.mjs';
 import { portHolder } from './port-holder.mjs';
-import { settlePorts, wantedPorts } from './ports.mjs';
+import { portNotes, settlePorts, wantedPorts } from './ports.mjs';
 import { note, Problem } from './problem.mjs';
 import { earlierTopology, prepareGroup } from './redis-group.mjs';
 import { endLeftovers, removeRecords, takeLock } from './run-records.mjs';
@@ -68,10 +68,7 @@ async function prepare({ home, ephemeral, signal }) {
 
   const wanted = redisUrl === undefined ? wish.wanted : withoutRedis(wish.wanted);
   const { ports, moved } = await settlePorts({ wanted, earlier: earlierTopology(home) });
-  for (const { part, from, to } of moved) {
-    const holder = portHolder(from);
-    note(`port ${from} (${part}) is taken${holder ? ` by ${holder}` : ''}; using ${to}`);
-  }
+  for (const line of portNotes(moved, portHolder)) note(line);
   let group;
   if (redisUrl === undefined) {
     group = prepareGroup({ home, ports, wanted });
