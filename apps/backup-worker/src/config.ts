@@ -1,0 +1,77 @@
+// Which settings does the backup-worker have?
+import { redisSettings } from '@switchyard/redis';
+import { setting } from '@switchyard/runtime';
+
+export const backupConfig = {
+  host: setting.string({ env: 'SWITCHYARD_HOST', default: '127.0.0.1', doc: 'Address to listen on.' }),
+  advertiseHost: setting.string({
+    env: 'SWITCHYARD_ADVERTISE_HOST',
+    optional: true,
+    doc: 'Host under which others reach this process; by default the address it listens on.',
+  }),
+  port: setting.port({ env: 'SWITCHYARD_BACKUP_PORT', default: 4725, doc: 'Port of health, metrics and API.' }),
+  repository: setting.string({
+    env: 'SWITCHYARD_BACKUP_REPOSITORY',
+    default: '.switchyard/backups',
+    doc: 'Directory of the backups; on another disk than that of the Redis nodes.',
+  }),
+  scratch: setting.string({
+    env: 'SWITCHYARD_BACKUP_SCRATCH',
+    optional: true,
+    doc: 'Directory for loading backups into throw-away servers; .scratch in the repository unless set. Needs room for one uncompressed backup.',
+  }),
+  redisServer: setting.string({
+    env: 'SWITCHYARD_REDIS_SERVER',
+    default: 'redis-server',
+    doc: 'The redis-server that loads backups to prove them; at least as new as the one that is backed up.',
+  }),
+  everyMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_EVERY',
+    default: 3_600_000,
+    min: 1_000,
+    max: 30 * 86_400_000,
+    doc: 'Time between two scheduled backups. Less loses less after a disaster and costs a fork on a replica each time.',
+  }),
+  keepNewest: setting.integer({
+    env: 'SWITCHYARD_BACKUP_KEEP_NEWEST',
+    default: 24,
+    min: 1,
+    max: 10_000,
+    doc: 'So many of the newest backups are kept, whatever their age.',
+  }),
+  keepForMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_KEEP_FOR',
+    default: 7 * 86_400_000,
+    min: 0,
+    max: 3_650 * 86_400_000,
+    doc: 'Younger backups are kept, whatever their number. The last verified one is never removed.',
+  }),
+  maxLagBytes: setting.bytes({
+    env: 'SWITCHYARD_BACKUP_MAX_LAG_BYTES',
+    default: 16 * 1024 * 1024,
+    min: 0,
+    doc: 'A replica further behind its primary is not copied.',
+  }),
+  patienceMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_PATIENCE',
+    default: 30_000,
+    min: 0,
+    max: 3_600_000,
+    doc: 'How long a backup waits for a fit replica, for instance during a failover, before it fails.',
+  }),
+  copyDeadlineMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_COPY_DEADLINE',
+    default: 3_600_000,
+    min: 1_000,
+    max: 86_400_000,
+    doc: 'Longest time to copy the data set.',
+  }),
+  proofDeadlineMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_PROOF_DEADLINE',
+    default: 1_800_000,
+    min: 1_000,
+    max: 86_400_000,
+    doc: 'Longest time to load a backup into a throw-away server and to digest it.',
+  }),
+  redis: redisSettings,
+} as const;

@@ -1,0 +1,123 @@
+// Which nodes does the group have at this moment, and how are they? Sentinels name them, INFO describes them; nothing is cached,
+// because a backup must not rest on what was true before a failover.
+import type { BackupManifest } from '@switchyard/protocol';
+import type { SourceCandidate } from '@switchyard/backup';
+import {
+  addressKey,
+  defaultLimits,
+  describeGroup,
+  parseInfo,
+  parseSentinelReplicas,
+  parseSentinelView,
+} from '@switchyard/replication';
+import type { Address, Failure, NodeObservation, SentinelObservation } from '@switchyard/replication';
+import type { RedisSettings } from '@switchyard/redis';
+import type { Clock } from '@switchyard/runtime';
+import type { Ask } from './ask-redis.ts';
+
+/** A node with the server that it runs; null when it did not answer. */
+export interface SurveyedNode extends SourceCandidate {
+  readonly server: BackupManifest['server'] | null;
+}
+
+/** The group now. */
+export interface GroupSurvey {
+  readonly nodes: readonly SurveyedNode[];
+  /** What is wrong with the group, one a line. */
+  readonly problems: readonly string[];
+}
+
+/** Asks all Sentinels, then all nodes that any of them names (or the one node of a group without Sentinels). Never rejects. */
+export function createGroupSurvey(options: {
+  readonly settings: RedisSettings;
+  readonly ask: Ask;
+  readonly clock: Clock;
+}): () => Promise<GroupSurvey> {
+  const { settings, ask, clock } = options;
+  return async () => {
+    const sentinels =
+      settings.kind === 'single'
+        ? []
+        : await Promise.all(settings.sentinels.map((at) => askSentinel(ask, at, { group: settings.group, clock })));
+    const addresses = settings.kind === 'single' ? [settings.endpoint] : namedBy(sentinels);
+    const nodes = await Promise.all(addresses.map((at) => askNode(ask, at, clock)));
+    const facts = describeGroup(
+      { name: settings.group, kind: settings.kind, nodes: nodes.map((node) => node.observation), sentinels },
+      // All answers are from this survey, so none is stale.
+      { nowMs: clock.monotonicMs(), limits: { ...defaultLimits, staleAfterMs: Number.MAX_SAFE_INTEGER } },
+    );
+    const servers = new Map(nodes.map(({ observation, server }) => [observation.name, server]));
+    return {
+      nodes: facts.nodes.map((node) => ({ ...node, server: servers.get(node.name) ?? null })),
+      problems: facts.problems.map((problem) => problem.detail),
+    };
+  };
+}
+
+/** Kind and version of the server, from its INFO. */
+export function serverOf(info: string): BackupManifest['server'] | null {
+  const field = (name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1];
+  const valkey = field('valkey_version');
+  if (valkey !== undefined) return { kind: 'valkey', version: valkey };
+  const redis = field('redis_version');
+  return redis === undefined ? null : { kind: 'redis', version: redis };
+}
+
+async function askSentinel(
+  ask: Ask,
+  at: Address,
+  options: { readonly group: string; readonly clock: Clock },
+): Promise<SentinelObservation> {
+  const nothing = { ...named(at), view: null, tilted: null, replicas: [], ghosts: 0, peers: [], answeredAtMs: null };
+  try {
+    const [view, replicas] = await ask({ ...at, kind: 'sentinel' }, [
+      ['SENTINEL', 'MASTER', options.group],
+      ['SENTINEL', 'REPLICAS', options.group],
+    ]);
+    const answeredAtMs = options.clock.monotonicMs();
+    return {
+      ...nothing,
+      view: parseSentinelView(view),
+      ...parseSentinelReplicas(replicas),
+      answeredAtMs,
+      failure: null,
+    };
+  } catch (error) {
+    return { ...nothing, failure: failureOf(error) };
+  }
+}
+
+async function askNode(
+  ask: Ask,
+  at: Address,
+  clock: Clock,
+): Promise<{ readonly observation: NodeObservation; readonly server: BackupManifest['server'] | null }> {
+  const nothing = { ...named(at), info: null, savePoints: null, answeredAtMs: null };
+  try {
+    const [reply] = await ask({ ...at, kind: 'node' }, [['INFO']]);
+    const text = String(reply);
+    const observation = { ...nothing, info: parseInfo(text), answeredAtMs: clock.monotonicMs(), failure: null };
+    return { observation, server: serverOf(text) };
+  } catch (error) {
+    return { observation: { ...nothing, failure: failureOf(error) }, server: null };
+  }
+}
+
+function namedBy(sentinels: readonly SentinelObservation[]): readonly Address[] {
+  const found = new Map<string, Address>();
+  for (const { view, replicas } of sentinels)
+    for (const at of [...(view === null ? [] : [view.primary]), ...replicas])
+      found.set(addressKey(at), { host: at.host, port: at.port });
+  return [...found.values()];
+}
+
+function named(at: Address): Address & { readonly name: string } {
+  return { name: addressKey(at), host: at.host, port: at.port };
+}
+
+function failureOf(error: unknown): Failure {
+  const detail = error instanceof Error ? error.message : String(error);
+  if (error instanceof Error && error.name === 'AbortError')
+    return { kind: 'silent', detail: 'it did not answer in time' };
+  return { kind: /^(NOAUTH|WRONGPASS|NOPERM|ERR)\b/.test(detail) ? 'refused' : 'gone', detail };
+}

@@ -1,0 +1,99 @@
+// The backup-worker: takes backups from a replica, proves them, keeps them. Wiring only.
+import { join, resolve } from 'node:path';
+import { createAgent } from '@switchyard/agent';
+import { createApi, httpServer } from '@switchyard/http';
+import { instanceInputSchema, platformService } from '@switchyard/protocol';
+import { createCatalogStore, createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
+import { fetchSnapshot } from '@switchyard/replication-link';
+import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
+import { createAsk } from './ask-redis.ts';
+import { createBackupMetrics } from './backup-metrics.ts';
+import { createBackupQueue } from './backup-queue.ts';
+import { createBackupRepository } from './backup-repository.ts';
+import { backupRoutes } from './backup-routes.ts';
+import { createBackupWork } from './backup-work.ts';
+import { backupConfig } from './config.ts';
+import { createGroupSurvey } from './group-survey.ts';
+import { operationRoutes } from './operation-routes.ts';
+import { createOperations } from './operations.ts';
+import { createProver } from './prover.ts';
+import { createPruner } from './prune.ts';
+import { createRepositoryKeeper } from './repository-keeper.ts';
+import { createBackupTaker } from './take-backup.ts';
+import { createBackupVerifier } from './verify-backup.ts';
+import { refusalOfWork } from './work-refusal.ts';
+
+await runService('backup-worker', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
+  const config = loadConfig(backupConfig, { env, app: 'backup', logger });
+  const settings = redisSettingsOf(config.redis);
+  const { group, username, password } = settings;
+  const credentials = {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+  };
+  const connections = createRedis(settings, { logger, name: instanceId });
+  const repository = createBackupRepository(resolve(config.repository));
+  const operations = createOperations(join(repository.root, '.operations'), logger);
+  const backupMetrics = createBackupMetrics(metrics, repository, logger);
+  const prover = createProver({
+    command: config.redisServer,
+    scratchDirectory: resolve(config.scratch ?? join(repository.root, '.scratch')),
+    deadlineMs: config.proofDeadlineMs,
+    clock,
+  });
+  const takeBackup = createBackupTaker({
+    survey: createGroupSurvey({ settings, ask: createAsk(settings, { logger, name: `${instanceId}:survey` }), clock }),
+    fetchSnapshot,
+    credentials,
+    repository,
+    prover,
+    clock,
+    rules: { maxLagBytes: config.maxLagBytes, primaryAllowed: settings.kind === 'single' },
+    patienceMs: config.patienceMs,
+    copyDeadlineMs: config.copyDeadlineMs,
+    writer: `switchyard ${version}`,
+  });
+  const policy = { keepNewest: config.keepNewest, keepForMs: config.keepForMs };
+  const work = createBackupWork({
+    operations,
+    takeBackup,
+    verifyBackup: createBackupVerifier({ repository, prover, clock, logger }),
+    prune: createPruner({ repository, policy, clock, logger }),
+    metrics: backupMetrics,
+    clock,
+    logger,
+  });
+  const { everyMs } = config;
+  const queue = createBackupQueue({ connections, operations, work, group, everyMs, clock, health, logger });
+  const routes = [
+    ...backupRoutes({ repository, queue, group, clock }),
+    ...operationRoutes({ operations, queue, clock }),
+  ];
+  const server = httpServer({
+    name: 'api',
+    host: config.host,
+    port: config.port,
+    app: createApi({
+      title: 'Switchyard backup-worker',
+      version,
+      routes,
+      health,
+      metrics,
+      logger,
+      errorToRefusal: refusalOfWork,
+    }),
+  });
+  const service = platformService(name);
+  const id = instanceId;
+  const redis = connections.connect('commands');
+  const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
+  const input = instanceInputSchema.parse({ url, version, check: { type: 'http', path: '/livez' } });
+  const registrar = createRedisRegistrar({ store: createCatalogStore(redis, id), redis, service, id, input });
+  return [
+    connections,
+    server,
+    createRepositoryKeeper({ repository, operations, metrics: backupMetrics, clock, health, logger }),
+    createAgent({ service, id, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
+    queue,
+  ];
+});

@@ -1,0 +1,170 @@
+// Does a stored data set load, and what is in it then? The only proof of a backup is a server that has read it.
+import { stat } from 'node:fs/promises';
+import { RefusalError } from '@switchyard/protocol';
+import { keyCounts, type ProofOutcome } from '@switchyard/backup';
+import { DeadlineError, type Clock } from '@switchyard/runtime';
+import { makeScratch, scratchVersion, type ScratchServer } from './scratch-server.ts';
+import { decompressInto } from './stored-file.ts';
+
+/** Loads data sets into throw-away servers. */
+export interface Prover {
+  /** Kind and version of the server, `redis 7.0.15`. Rejects with a refusal when there is none. */
+  version(signal: AbortSignal): Promise<string>;
+  /**
+   * Loads a stored file and counts and digests its content. `broken` means that the file is at fault; everything else (no server,
+   * no room, too old a server, too slow) rejects, because it says nothing about the file.
+   */
+  load(storedPath: string, options: LoadOptions): Promise<ProofOutcome>;
+}
+
+/** How to load. */
+export interface LoadOptions {
+  /** Size before compression, to tell how far it is. */
+  readonly rawBytes: number;
+  readonly signal: AbortSignal;
+  /** 0 to 1. */
+  readonly onFraction?: (fraction: number) => void;
+}
+
+const pollEveryMs = 50;
+const questionDeadlineMs = 5_000;
+/** Shares of the time that unpacking, and unpacking and loading together, take. */
+const unpackedFraction = 0.3;
+const loadedFraction = 0.8;
+
+/** A prover that runs `command` (a redis-server) in directories below `scratchDirectory`, each proof within `deadlineMs`. */
+export function createProver(options: {
+  readonly command: string;
+  readonly scratchDirectory: string;
+  readonly deadlineMs: number;
+  readonly clock: Clock;
+}): Prover {
+  const { command, scratchDirectory, deadlineMs, clock } = options;
+
+  const load = async (storedPath: string, { rawBytes, signal, onFraction }: LoadOptions): Promise<ProofOutcome> => {
+    const place = await makeScratch({ command, directory: scratchDirectory, clock });
+    try {
+      const broken = await unpack(storedPath, place.dataPath, {
+        signal,
+        onBytes: (bytes) => onFraction?.(rawBytes === 0 ? 0 : (unpackedFraction * bytes) / rawBytes),
+      });
+      if (broken !== undefined) return broken;
+      const server = await place.start().catch((error: unknown) => {
+        throw noServer(command, error);
+      });
+      const failed = await untilLoaded(server, { clock, signal, onFraction });
+      if (failed !== undefined) return failed;
+      const keys = keyCounts(await server.ask(['INFO', 'keyspace'], questionDeadlineMs, signal));
+      const digest = await server.ask(['DEBUG', 'DIGEST'], deadlineMs, signal);
+      return { kind: 'loaded', content: { keys, digest } };
+    } finally {
+      await place.remove();
+    }
+  };
+
+  return {
+    version: async (signal) => {
+      try {
+        return await scratchVersion(command, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        throw noServer(command, error);
+      }
+    },
+    load: async (storedPath, loading) => {
+      // Not raced against: a proof that is given up still removes its server and its files before it rejects.
+      const late = AbortSignal.timeout(deadlineMs);
+      try {
+        return await load(storedPath, { ...loading, signal: AbortSignal.any([loading.signal, late]) });
+      } catch (error) {
+        if (late.aborted && !loading.signal.aborted)
+          throw new DeadlineError('loading the backup into a throw-away server', deadlineMs);
+        throw error;
+      }
+    },
+  };
+}
+
+type Broken = Extract<ProofOutcome, { kind: 'broken' }>;
+
+async function unpack(
+  from: string,
+  to: string,
+  options: { readonly signal: AbortSignal; readonly onBytes: (bytes: number) => void },
+): Promise<Broken | undefined> {
+  try {
+    await stat(from);
+    await decompressInto(to, from, options);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'ENOENT') return { kind: 'broken', problem: 'Its data file is missing.' };
+    // zlib names its own errors; all others (no room, no access, cancelled) do not speak against the file.
+    if (!code.startsWith('ZSTD_') && code !== 'Z_BUF_ERROR') throw error;
+    return { kind: 'broken', problem: `It cannot be unpacked: ${(error as Error).message}.` };
+  }
+}
+
+async function untilLoaded(
+  server: ScratchServer,
+  options: { readonly clock: Clock; readonly signal: AbortSignal; readonly onFraction: LoadOptions['onFraction'] },
+): Promise<Broken | undefined> {
+  const { clock, signal, onFraction } = options;
+  for (;;) {
+    const end = server.ended();
+    if (end !== undefined) return judgeEnd(end, server.output());
+    // Until the socket is open, the question fails; the end of the process or the deadline ends the wait.
+    const info = await server.ask(['INFO', 'persistence'], questionDeadlineMs, signal).catch(() => '');
+    if (/^loading:0/m.test(info)) return undefined;
+    const percent = /^loading_loaded_perc:([\d.]+)/m.exec(info)?.[1];
+    if (percent !== undefined)
+      onFraction?.(unpackedFraction + ((loadedFraction - unpackedFraction) * Number(percent)) / 100);
+    await clock.sleep(pollEveryMs, signal);
+  }
+}
+
+// A server that ends by itself while it loads has found damage, unless it says that the data is from a newer version.
+function judgeEnd(end: { code: number | null; killedBy: NodeJS.Signals | null }, output: string): Broken {
+  const tooNew = /Can't handle RDB format version \d+/.exec(output);
+  if (tooNew !== null)
+    throw new RefusalError({
+      code: 'backup_failed',
+      detail: 'The throw-away server is older than the data.',
+      why: [tooNew[0]],
+      next: 'Set SWITCHYARD_REDIS_SERVER to a redis-server at least as new as the source.',
+    });
+  const reason = lastReason(output);
+  if (end.killedBy !== null)
+    throw new RefusalError({
+      code: 'backup_failed',
+      detail: `The throw-away server was killed by ${end.killedBy} while it loaded the data.`,
+      why: reason === undefined ? [] : [reason],
+      next: 'Look at the memory of this machine: loading needs as much as the source uses.',
+    });
+  return { kind: 'broken', problem: `A server could not load it: ${reason ?? `it ended with code ${end.code}`}.` };
+}
+
+function lastReason(output: string): string | undefined {
+  const lines = output.split('\n').filter((line) => /rdb|corrupt|checksum|short read|bad|fatal|oom/i.test(line));
+  return lines
+    .map((line) =>
+      line
+        .replace(/^\d+:\w \d+ \w+ \d+ [\d:.]+ [.\-*#] /, '')
+        .trim()
+        .slice(0, 200),
+    )
+    .findLast((line) => line !== '');
+}
+
+function noServer(command: string, cause: unknown): RefusalError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new RefusalError(
+    {
+      code: 'backup_failed',
+      detail: `${command} cannot be run, so no backup could be proven by loading it.`,
+      why: [why],
+      next: 'Install redis-server 7 or newer, or set SWITCHYARD_REDIS_SERVER to it.',
+    },
+    { cause },
+  );
+}

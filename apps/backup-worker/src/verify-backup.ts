@@ -1,0 +1,98 @@
+// Is a backup still good? First its bytes, then its content: hashes, then a server that loads it, counts and digests.
+import { refuse, ok, type BackupVerification, type Refusal, type Result } from '@switchyard/protocol';
+import { verificationOf, type ProofOutcome, type StoredBackup } from '@switchyard/backup';
+import type { Clock, Logger } from '@switchyard/runtime';
+import type { BackupRepository } from './backup-repository.ts';
+import type { Prover } from './prover.ts';
+import { hashFile } from './stored-file.ts';
+import type { Report } from './take-backup.ts';
+
+/** What a verification found, also when the backup is not good. */
+export interface Verified {
+  readonly backup: StoredBackup;
+  readonly verification: BackupVerification;
+  /** Set when the backup is not good. */
+  readonly refusal: Refusal | null;
+}
+
+/** Verifies one backup and writes the outcome beside its manifest. Refuses when there is no such backup or its manifest cannot be believed. */
+export type BackupVerifier = (
+  place: { readonly label: string; readonly group?: string | undefined },
+  work: { readonly report: Report; readonly signal: AbortSignal },
+) => Promise<Result<Verified>>;
+
+/** Indices of `verifyPlan`. */
+const steps = { hash: 0, load: 1, record: 2 } as const;
+
+/** A verifier of the backups in a repository. */
+export function createBackupVerifier(options: {
+  readonly repository: BackupRepository;
+  readonly prover: Prover;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): BackupVerifier {
+  const { repository, prover, clock, logger } = options;
+
+  const prove = async (
+    { manifest }: StoredBackup,
+    { report, signal }: { readonly report: Report; readonly signal: AbortSignal },
+  ): Promise<ProofOutcome> => {
+    for (const file of manifest.files) {
+      report(steps.hash, { detail: file.path });
+      const problem = await damage(repository.pathOf(manifest, file.path), file, signal);
+      if (problem !== undefined) return { kind: 'broken', problem: `${file.path}: ${problem}` };
+    }
+    const [data] = manifest.files;
+    if (data === undefined) return { kind: 'broken', problem: 'It names no file.' };
+    report(steps.load, { detail: data.path });
+    const outcome = await prover.load(repository.pathOf(manifest, data.path), {
+      rawBytes: data.rawBytes,
+      signal,
+      onFraction: (fraction) => report(steps.load, { fraction }),
+    });
+    return outcome.kind === 'broken' ? { kind: 'broken', problem: `${data.path}: ${outcome.problem}` } : outcome;
+  };
+
+  return async (place, work) => {
+    const found = await repository.find(place.label, place.group);
+    if (!found.ok) return found;
+    const { manifest } = found.value;
+    const startedMs = clock.monotonicMs();
+    const outcome = await prove(found.value, work);
+    const tookMs = Math.round(clock.monotonicMs() - startedMs);
+    const verification = verificationOf(manifest, outcome, { atMs: clock.unixMs(), tookMs });
+    work.report(steps.record, {});
+    work.signal.throwIfAborted();
+    try {
+      await repository.recordVerification(manifest, verification);
+    } catch (error) {
+      // What was found is worth more than its record: a repository that became read-only must not hide damage.
+      logger.error({ err: error, label: manifest.label }, 'verification.not_recorded');
+    }
+    const refusal = verification.ok
+      ? null
+      : refuse('backup_corrupt', `The backup ${manifest.label} is not what its manifest says.`, {
+          why: [verification.problem ?? 'unknown'],
+        }).error;
+    return ok({ backup: { manifest, verification }, verification, refusal });
+  };
+}
+
+async function damage(
+  path: string,
+  expected: { readonly bytes: number; readonly sha256: string },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    const found = await hashFile(path, signal);
+    if (found.bytes !== expected.bytes) return `it has ${found.bytes} bytes; the manifest says ${expected.bytes}`;
+    if (found.sha256 === expected.sha256) return undefined;
+    return `its sha256 is ${found.sha256}; the manifest says ${expected.sha256}`;
+  } catch (error) {
+    signal.throwIfAborted();
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') return 'it is missing';
+    if (code === 'EIO') return 'the disk cannot read it';
+    throw error;
+  }
+}

@@ -1,0 +1,32 @@
+// Why did long work fail, as callers may see it? Known I/O errors become refusals with advice; a defect stays in the log.
+import { RefusalError, type Refusal } from '@switchyard/protocol';
+import { redisRefusal } from '@switchyard/redis';
+import { ReplicationLinkError } from '@switchyard/replication-link';
+import { DeadlineError } from '@switchyard/runtime';
+
+/** The refusal that an error stands for; undefined for a defect. */
+export function refusalOfWork(error: unknown): Refusal | undefined {
+  if (error instanceof RefusalError) return error.refusal;
+  if (error instanceof ReplicationLinkError)
+    return { code: 'backup_failed', detail: error.message, why: [error.code], next: error.next };
+  if (error instanceof DeadlineError) return { code: 'timed_out', detail: error.message };
+  return refusalOfDisk(error) ?? redisRefusal(error);
+}
+
+const diskTrouble: Readonly<Record<string, string>> = {
+  EACCES: 'Let this user write to the directory.',
+  EDQUOT: 'Raise the quota, or remove old backups.',
+  EIO: 'Replace the disk: it fails.',
+  EMFILE: 'Raise the limit of open files.',
+  ENOENT: 'Check that the directory was not removed under the worker.',
+  ENOSPC: 'Make room on the disk, or remove old backups.',
+  EPERM: 'Let this user write to the directory.',
+  EROFS: 'Mount the disk for writing.',
+};
+
+function refusalOfDisk(error: unknown): Refusal | undefined {
+  if (!(error instanceof Error) || !('code' in error) || !('path' in error || 'syscall' in error)) return undefined;
+  const next = diskTrouble[String(error.code)];
+  if (next === undefined) return undefined;
+  return { code: 'backup_failed', detail: `The repository cannot be used: ${error.message}`, next };
+}
