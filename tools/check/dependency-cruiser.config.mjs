@@ -2,9 +2,9 @@
 // By hand: depcruise --config tools/check/dependency-cruiser.config.mjs apps libs
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { layers, owners, readProjects } from './projects.mjs';
+import { layers, owners, readProjects, testFile } from './projects.mjs';
 
-const tests = '\\.test\\.ts$';
+const tests = testFile.source;
 const escape = (text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 const oneOf = (items) => `(?:${items.join('|')})`;
 const within = (projects) => `^${oneOf(projects.map(({ path }) => escape(path)))}/`;
@@ -83,7 +83,8 @@ export function importRules(root) {
     {
       name: 'project-border',
       comment: 'a relative import may not leave its project; import the package by its name',
-      from: { path: '^((?:apps|libs)/[^/]+)/' },
+      // The configuration of a tool extends the common one under tools/.
+      from: { path: '^((?:apps|libs)/[^/]+)/', pathNot: '/[^/]+\\.config\\.mjs$' },
       to: { dependencyTypes: ['local'], pathNot: '^$1/' },
     },
     {
@@ -100,7 +101,7 @@ export function importRules(root) {
     })),
     {
       name: 'testing',
-      comment: 'only *.test.ts may import tests and what serves them',
+      comment: 'only tests (*.test.ts, *.e2e.ts, *-fixture.ts) may import tests and what serves them',
       from: { path: '^(?:apps|libs)/', pathNot: [tests, ...(testers.length ? [within(testers)] : [])] },
       to: { path: oneOf([tests, ...(testing.length ? [within(testing)] : []), npmPackage(['(?!)', ...toolsOfTests])]) },
     },

@@ -6,19 +6,21 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { checkDocument } from './document-rules.mjs';
 import { checkImports } from './import-rules.mjs';
 import { layers, readProjects } from './projects.mjs';
 import { checkSource } from './source-rules.mjs';
 
 const folders = ['apps', 'libs', 'tools'];
 const sources = /\.(?:tsx?|mjs|cjs|js|lua)$/;
+const documents = ['README.md', 'CONTRIBUTING.md'];
 const skipped = new Set(['node_modules', 'dist', '.results', 'coverage']);
 
-function* filesIn(root, folder) {
+function* filesIn(root, folder, kind = sources) {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory() && !skipped.has(entry.name)) yield* filesIn(root, path);
-    else if (entry.isFile() && sources.test(entry.name)) yield path;
+    if (entry.isDirectory() && !skipped.has(entry.name)) yield* filesIn(root, path, kind);
+    else if (entry.isFile() && kind.test(entry.name)) yield path;
   }
 }
 
@@ -59,7 +61,19 @@ const importProblems = sourceProblems.some(({ rule }) => rule === 'syntax')
       root,
       present.filter((folder) => folder !== 'tools'),
     );
-const problems = [...projects.flatMap((project) => checkProject(root, project)), ...importProblems, ...sourceProblems];
+const { scripts = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const documentProblems = [
+  ...documents.filter((path) => existsSync(join(root, path))),
+  ...(existsSync(join(root, 'docs')) ? filesIn(root, 'docs', /\.md$/) : []),
+].flatMap((path) =>
+  checkDocument({ root, path, text: readFileSync(join(root, path), 'utf8'), scripts: Object.keys(scripts) }),
+);
+const problems = [
+  ...projects.flatMap((project) => checkProject(root, project)),
+  ...importProblems,
+  ...sourceProblems,
+  ...documentProblems,
+];
 
 const lines = new Set(problems.map(({ path, rule, advice }) => `${path}: ${rule}: ${advice}`));
 for (const line of [...lines].sort()) console.log(line);

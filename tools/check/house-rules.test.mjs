@@ -62,6 +62,9 @@ import { serve } from '@switchyard/http';\nexport const wired = [store, again, s
   'apps/dispatcher/package.json': project('dispatcher', 'app', { dependencies: { '@switchyard/registry': '*' } }),
   'apps/dispatcher/src/main.ts': `${header}export const wired = 1;\n`,
   'tools/dev/up.mjs': 'export default process.env;\n',
+  'README.md':
+    'See `libs/redis/src/store.ts`, [the page](docs/page.md), `libs/*/src` and <https://example.org>; `npm test`.\n',
+  'docs/page.md': '[Back](../README.md#top), `/v1/events`, `libs/redis`\n',
 };
 for (const name of ['catalog', 'redis', 'http'])
   sound[`libs/${name}/package.json`].devDependencies = { '@switchyard/testing': '*' };
@@ -176,6 +179,10 @@ const planted = [
   ['apps/registry/src/main.ts', 'export const x = 1;\n' + '// more\n'.repeat(99), ['main']],
 ];
 
+for (const text of ['`libs/redis/src/gone.ts`', '[old](../old.md)', 'npm run nothing']) {
+  planted.push([`docs/${planted.length}.md`, text, ['document']]);
+}
+
 async function writeTree(root, files) {
   for (const [path, content] of Object.entries(files)) {
     await mkdir(dirname(join(root, path)), { recursive: true });
@@ -210,7 +217,7 @@ function check(root) {
   return new Promise((resolve) => {
     execFile(process.execPath, [command, '--root', root], (error, stdout, stderr) => {
       const found = {};
-      for (const line of stdout.split('\n').filter((one) => /^(?:apps|libs|tools)\//.test(one))) {
+      for (const line of stdout.split('\n').filter((one) => /^(?:apps|libs|tools|docs)\//.test(one))) {
         const [path, rule, advice] = line.split(': ');
         assert.ok(advice, `says what to do: ${line}`);
         found[path] = [...new Set([...(found[path] ?? []), rule])].sort();
@@ -239,7 +246,7 @@ describe('house rules', () => {
   describe('with a fault planted', () => {
     let outcome;
     before(async () => {
-      const faults = planted.map(([path, text]) => [path, path.endsWith('.lua') ? text : header + text]);
+      const faults = planted.map(([path, text]) => [path, /\.(?:lua|md)$/.test(path) ? text : header + text]);
       outcome = await run({ ...sound, ...Object.fromEntries(faults) });
     });
 

@@ -20,6 +20,9 @@ export const owners = {
   'libs/runtime': ['pino', 'yaml', '@prometheus-io/client', '@opentelemetry/[^/]+'],
 };
 
+/** Tests, and what only tests import. */
+export const testFile = /(?:\.test|\.e2e|-fixture)\.tsx?$/;
+
 const namesOf = (table) => Object.keys(table ?? {});
 
 /** Every project of the workspace: folder, package name, layer (undefined when its tag is missing), declared packages. */

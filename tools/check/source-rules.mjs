@@ -1,5 +1,6 @@
 // Does one source file keep the rules that can be seen in it alone? Read as a syntax tree, so that words in comments do not count.
 import { parseSync } from '@swc/core';
+import { testFile } from './projects.mjs';
 
 const longestFileLines = 400;
 const longestMainLines = 100;
@@ -139,7 +140,7 @@ export function checkSource({ path, text, project }) {
     text,
     project,
     lines: text.split('\n'),
-    test: /\.test\.tsx?$/.test(path),
+    test: testFile.test(path),
     entry: path.endsWith('/src/index.ts') || (project?.entries.includes(path) ?? false),
   };
   const faults = [...textFaults(file), ...(/\.tsx?$/.test(path) ? treeFaults(file) : [])];
