@@ -29,11 +29,13 @@ export async function untilReady(question, { deadlineMs, signal }) {
 async function lookAtTraffic({ ports, expected, seen }) {
   for (let count = 0; count < expected().length; count += 1) {
     const answer = await fetchText(ports.traffic, '/');
-    if (answer.status !== 200) return `traffic on port ${ports.traffic}: ${brief(answer)}`;
+    if (answer.status !== 200) return `requests through port ${ports.traffic}: ${brief(answer)}`;
     seen.add(answer.instance);
   }
   const silent = expected().filter((id) => !seen.has(id));
-  return silent.length === 0 ? undefined : `traffic on port ${ports.traffic} does not reach ${silent.join(', ')} yet`;
+  return silent.length === 0
+    ? undefined
+    : `requests through port ${ports.traffic} do not reach ${silent.join(', ')} yet`;
 }
 
 async function lookAtService(name, port) {
@@ -43,10 +45,17 @@ async function lookAtService(name, port) {
   return `${name}: ${brief(await fetchText(port, '/readyz?verbose'))}`;
 }
 
-// "503 redis: connecting" rather than a page of JSON.
+// The reasons that a service gives itself, rather than a page of JSON.
 function brief({ status, text, error }) {
   if (error !== undefined) return error;
-  return `${status} ${text.replaceAll(/\s+/g, ' ').slice(0, 300)}`;
+  try {
+    const { why, detail } = JSON.parse(text);
+    if (Array.isArray(why) && why.length > 0) return `waits: ${why.join('; ').slice(0, 300)}`;
+    if (typeof detail === 'string') return `${status} ${detail.slice(0, 300)}`;
+  } catch {
+    // Not JSON: shown as it is.
+  }
+  return `${status} ${text.replaceAll(/\s+/g, ' ').slice(0, 200)}`;
 }
 
 function fetchText(port, path) {

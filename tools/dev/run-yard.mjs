@@ -33,15 +33,19 @@ export async function runYard(setup) {
   };
   const stop = async (code) => {
     stopper.abort();
-    await stopInOrder(running, ports, group !== undefined);
+    try {
+      await stopInOrder(running, ports, group !== undefined);
+    } catch {
+      hurry(1);
+    }
     leave(code);
   };
   endOnSignals({
-    orderly: () => stop(0).catch(() => hurry(1)),
+    orderly: () => void stop(0),
     hurry: () => hurry(130),
     defect: (error) => {
       console.error('switchyard: defect in the supervisor, stopping everything:', error);
-      stop(1).catch(() => hurry(1));
+      void stop(1);
     },
   });
   function hurry(code) {
@@ -104,7 +108,7 @@ async function facts(setup, running) {
     cwd: process.cwd(),
     ephemeral,
     breakable,
-    colour: process.stdout.isTTY === true && !process.env.NO_COLOR,
+    colour: Boolean(process.stdout.isTTY) && !process.env.NO_COLOR,
   };
 }
 

@@ -4,9 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 const file = process.argv[2] ?? 'package-lock.json';
 const lock = JSON.parse(readFileSync(file, 'utf8'));
-const systems = new Set(
-  'aix android darwin freebsd linux netbsd openbsd openharmony sunos win32'.split(' '),
-);
+const systems = new Set('aix android darwin freebsd linux netbsd openbsd openharmony sunos win32'.split(' '));
 const processors = { armv7: 'arm' };
 for (const name of 'arm64 x64 ia32 arm ppc64 ppc64le riscv64 s390x loong64 mips64el wasm32'.split(' '))
   processors[name] = name;
@@ -35,7 +33,9 @@ for (const [path, entry] of Object.entries(lock.packages)) {
     if (resolves(path, name)) continue;
     const { os, cpu, libc } = platformOf(name);
     if (!/^\d+\.\d+\.\d+/.test(version) || (!os.length && !cpu.length)) {
-      console.error(`cannot complete ${name}@${version}: its name names no platform; add it to package-lock.json by hand`);
+      console.error(
+        `cannot complete ${name}@${version}: its name names no platform; add it to package-lock.json by hand`,
+      );
       process.exitCode = 1;
       continue;
     }

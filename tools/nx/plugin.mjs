@@ -24,9 +24,12 @@ export const createNodesV2 = [
       };
       if (existsSync(join(context.workspaceRoot, root, 'src'))) {
         targets.test = {
-          ...run('jest --config ../../tools/jest/config.mjs --rootDir . --json --outputFile=.results/jest.json', {
-            env: { NODE_OPTIONS: jestOptions },
-          }),
+          ...run(
+            'mkdir -p .results && jest --config ../../tools/jest/config.mjs --rootDir . --json --outputFile=.results/jest.json',
+            {
+              env: { NODE_OPTIONS: jestOptions },
+            },
+          ),
           outputs: ['{projectRoot}/.results'],
         };
       }
