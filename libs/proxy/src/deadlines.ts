@@ -11,7 +11,7 @@ export interface Deadline {
 
 /** The deadlines of one engine. */
 export interface Deadlines {
-  /** `expire` runs at most once; the deadline is closed by then. */
+  /** `expire` runs once each time the deadline passes; until `close` it can be set again. */
   open(expire: () => void): Deadline;
   start(): void;
   stop(): void;
@@ -28,7 +28,7 @@ export function createDeadlines(monotonicMs: () => number): Deadlines {
     const nowMs = monotonicMs();
     for (const entry of waiting) {
       if (entry.atMs > nowMs) continue;
-      waiting.delete(entry);
+      entry.atMs = Number.POSITIVE_INFINITY;
       entry.expire();
     }
   };

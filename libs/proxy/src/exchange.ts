@@ -18,6 +18,8 @@ export interface Exchange extends ActiveExchange {
   readonly head: CheckedHead;
   /** The client waits for 100 (Continue) before it sends the body. */
   readonly expectsContinue: boolean;
+  /** It was told to. */
+  continued: boolean;
   /** Bytes behind the head of an upgrade request; undefined for an ordinary one. */
   readonly early: Buffer | undefined;
   decision: ForwardDecision | undefined;
@@ -109,6 +111,7 @@ export function openExchange(
     startedMs: engine.options.clock.monotonicMs(),
     head,
     expectsContinue,
+    continued: false,
     early,
     decision: undefined,
     attempts: [],

@@ -122,12 +122,19 @@ export function forward(exchange: Exchange, decision: ForwardDecision): void {
     const awaitAnswer = (): void => watch.wait(responseMs, () => attempt.expire(`no answer within ${responseMs} ms`));
     onSent = awaitAnswer;
     if (body.finished || exchange.expectsContinue) awaitAnswer();
-    else watch.stream(idleMs, () => attempt.expire(`the request stood still for ${idleMs} ms`));
+    else watch.stream(idleMs, () => stoodStill(attempt));
     body.sendTo(attempt.request);
     // A head must not wait for the first byte of its body.
     setImmediate(() => {
       if (!attempt.request.writableEnded && !attempt.request.destroyed) attempt.request.flushHeaders();
     });
+  }
+
+  // Whoever stands still is to blame: an instance that takes nothing, or a client that sends nothing.
+  function stoodStill(attempt: Attempt): void {
+    const detail = `The body of the request stood still for ${idleMs} ms.`;
+    if (attempt.request.writableNeedDrain) attempt.expire(`it took nothing of the request for ${idleMs} ms`);
+    else stop({ code: 'timed_out', detail }, 408);
   }
 
   function failed({ target, load, startedMs }: Trial, failure: AttemptFailure): void {
@@ -161,11 +168,11 @@ export function forward(exchange: Exchange, decision: ForwardDecision): void {
     else attemptAt(other, verdict.sameAllowed);
   }
 
-  function stop(refusal: Refusal): void {
+  function stop(refusal: Refusal, status?: number): void {
     exchange.cancel();
     watch.close();
     body.discard();
-    refuse(exchange, refusal);
+    refuse(exchange, refusal, status);
   }
 }
 

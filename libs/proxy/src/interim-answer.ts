@@ -5,19 +5,17 @@ import { interimHeaders } from './response-headers.ts';
 const reasons: Readonly<Record<number, string>> = { 102: 'Processing', 103: 'Early Hints', 104: 'Upload Resumption' };
 
 /** Passes it on to clients that know interim answers and are not in the middle of another answer. */
-export function passInterim(
-  { req, res, expectsContinue }: Exchange,
-  status: number,
-  rawHeaders: readonly string[],
-): void {
-  const { socket } = res;
-  if (!socket || res.headersSent || req.httpVersion === '1.0' || status === 101) return;
+export function passInterim(exchange: Exchange, status: number, rawHeaders: readonly string[]): void {
+  const { req, res } = exchange;
+  if (!res.socket || res.headersSent || req.httpVersion === '1.0' || status === 101) return;
   if (status === 100) {
-    // Asked for, or not at all: 100 twice confuses clients.
-    if (expectsContinue) res.writeContinue();
+    // Only when it was asked for, and once: a second 100 confuses clients.
+    if (exchange.expectsContinue && !exchange.continued) res.writeContinue();
+    exchange.continued = true;
     return;
   }
-  socket.write(headText(`HTTP/1.1 ${status} ${reasons[status] ?? 'Interim'}`, interimHeaders(rawHeaders)), 'latin1');
+  const startLine = `HTTP/1.1 ${status} ${reasons[status] ?? 'Interim'}`;
+  res.socket.write(headText(startLine, interimHeaders(rawHeaders)), 'latin1');
 }
 
 /** A head as it stands on the wire, with its empty line. */

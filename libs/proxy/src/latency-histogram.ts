@@ -29,7 +29,7 @@ export function createLatencyHistogram(): LatencyHistogram {
       const index = bucketOf(ms * 1_000);
       counts[index] = (counts[index] as number) + 1;
       count += 1;
-      sumMs += ms;
+      sumMs += ms > 0 ? ms : 0;
     },
     quantileMs(quantile) {
       if (count === 0) return 0;

@@ -125,6 +125,11 @@ function receiveUpgrade(
   { socket, head }: { readonly socket: unknown; readonly head: Buffer },
 ): void {
   const client = socket as Socket;
+  if (!isPassableUpgrade(req)) {
+    // Only on a Node without shouldUpgradeCallback (before 24.9); nothing else would come this far.
+    refuseRaw(engine, client, { code: 'not_implemented', detail: 'This protocol switch is not passed on.' });
+    return;
+  }
   client.on('error', () => client.destroy());
   const res = new ServerResponse(req);
   res.shouldKeepAlive = false;

@@ -82,7 +82,7 @@ function answerHeaders(exchange: Exchange, { answer, target, body }: Passage): s
     instance: engine.options.announceInstance ? target.id : undefined,
   });
   // A client that was not told to continue may skip its body: what comes next could not be told apart.
-  const uncertain = exchange.expectsContinue && !body.finished;
+  const uncertain = exchange.expectsContinue && !exchange.continued && !body.finished;
   if (uncertain || engine.isDraining()) headers.push('Connection', 'close');
   return headers;
 }

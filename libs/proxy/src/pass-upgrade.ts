@@ -44,6 +44,7 @@ export function passUpgrade(exchange: Exchange, { target, load, answer, socket, 
     {
       deadlines: engine.deadlines,
       idleMs: engine.options.timeouts.tunnelMs,
+      halfClosedMs: engine.options.timeouts.idleMs,
       closed: () => {
         target.meter.tunnels -= 1;
         engine.tunnels.delete(tunnel);

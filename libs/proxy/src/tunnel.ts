@@ -16,10 +16,18 @@ export interface Tunnel {
   destroy(): void;
 }
 
-/** Joins the two ends; `closed` is called once when both are gone. Ends after `idleMs` without a byte either way. */
+/**
+ * Joins the two ends; `closed` is called once when both are gone. Ends after `idleMs` without a byte either way, after
+ * `halfClosedMs` when one side has ended: that may be a half-close, or a process that died.
+ */
 export function openTunnel(
   ends: TunnelEnds,
-  options: { readonly deadlines: Deadlines; readonly idleMs: number; readonly closed: () => void },
+  options: {
+    readonly deadlines: Deadlines;
+    readonly idleMs: number;
+    readonly halfClosedMs: number;
+    readonly closed: () => void;
+  },
 ): Tunnel {
   const { client, instance } = ends;
   let over = false;
@@ -33,8 +41,11 @@ export function openTunnel(
     options.closed();
   };
   const deadline = options.deadlines.open(destroy);
-  deadline.set(options.idleMs);
-  const touch = (): void => deadline.set(options.idleMs);
+  const touch = (): void => {
+    const halfClosed = client.readableEnded || instance.readableEnded;
+    deadline.set(halfClosed ? Math.min(options.halfClosedMs, options.idleMs) : options.idleMs);
+  };
+  touch();
 
   for (const socket of [client, instance]) {
     socket.setTimeout(0);
@@ -59,6 +70,7 @@ function carry(from: Socket, to: Socket, events: { readonly touch: () => void; r
     from.resume();
   });
   from.on('end', () => {
+    events.touch();
     if (to.writable) to.end();
   });
   from.on('close', () => {

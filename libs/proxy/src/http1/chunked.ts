@@ -1,0 +1,126 @@
+// Where does a chunked body end? Follows the chunks as they pass (RFC 9112 7.1), so that they can go on as they came.
+//
+//   size --CRLF--> data --CRLF--> size ... size 0 --CRLF--> trailer lines --empty line--> done
+import { CR, hexValue, isToken, isValue, LF, COLON } from './bytes.ts';
+
+export type ChunkFault = 'chunk-size' | 'chunk-extension' | 'chunk-ending' | 'trailer';
+
+const State = Object.freeze({ size: 0, extension: 1, sizeLf: 2, data: 3, dataCr: 4, dataLf: 5, trailer: 6, done: 7 });
+
+/** Digits of a chunk size: 2^52 bytes are enough for anybody. */
+const MAX_SIZE_DIGITS = 13;
+/** Extensions are allowed and nobody uses them; a flood of them is an attack (CVE-2023-39326 in Go's net/http). */
+const MAX_EXTENSION_BYTES = 16 * 1024;
+const MAX_TRAILER_BYTES = 16 * 1024;
+
+/** The state of one chunked body. `clear` makes it ready for the next. */
+export class ChunkedBody {
+  fault: ChunkFault | undefined;
+  /** bytes of content so far, without the framing */
+  contentBytes = 0;
+  #state: number = State.size;
+  #digits = 0;
+  #left = 0;
+  #extensionBytes = 0;
+  #trailerBytes = 0;
+  #line: number[] = [];
+
+  get done(): boolean {
+    return this.#state === State.done;
+  }
+
+  clear(): void {
+    this.fault = undefined;
+    this.contentBytes = 0;
+    this.#state = State.size;
+    this.#digits = 0;
+    this.#left = 0;
+    this.#extensionBytes = 0;
+    this.#trailerBytes = 0;
+    this.#line = [];
+  }
+
+  /**
+   * Follows the body through `bytes` from `start`. Returns the offset behind what belongs to it: `bytes.length` unless it is
+   * done or has a fault. Everything before the returned offset has been checked.
+   */
+  feed(bytes: Buffer, start: number): number {
+    let at = start;
+    const end = bytes.length;
+    while (at < end && this.#state !== State.done && this.fault === undefined) {
+      if (this.#state === State.data) {
+        const taken = Math.min(this.#left, end - at);
+        this.#left -= taken;
+        this.contentBytes += taken;
+        at += taken;
+        if (this.#left === 0) this.#state = State.dataCr;
+        continue;
+      }
+      this.#byte(bytes[at] as number);
+      at += 1;
+    }
+    return at;
+  }
+
+  #byte(byte: number): void {
+    switch (this.#state) {
+      case State.size:
+        return this.#sizeByte(byte);
+      case State.extension:
+        this.#extensionBytes += 1;
+        if (byte === CR) this.#state = State.sizeLf;
+        else if (isValue[byte] !== 1 || this.#extensionBytes > MAX_EXTENSION_BYTES) this.fault = 'chunk-extension';
+        return;
+      case State.sizeLf:
+        if (byte !== LF) this.fault = 'chunk-size';
+        else if (this.#left > 0) this.#state = State.data;
+        else this.#state = State.trailer;
+        this.#digits = 0;
+        return;
+      case State.dataCr:
+        if (byte === CR) this.#state = State.dataLf;
+        else this.fault = 'chunk-ending';
+        return;
+      case State.dataLf:
+        if (byte === LF) this.#state = State.size;
+        else this.fault = 'chunk-ending';
+        return;
+      default:
+        return this.#trailerByte(byte);
+    }
+  }
+
+  #sizeByte(byte: number): void {
+    const digit = hexValue[byte] as number;
+    if (digit < 16) {
+      this.#left = this.#digits === 0 ? digit : this.#left * 16 + digit;
+      this.#digits += 1;
+      if (this.#digits > MAX_SIZE_DIGITS) this.fault = 'chunk-size';
+    } else if (this.#digits === 0) this.fault = 'chunk-size';
+    else if (byte === CR) this.#state = State.sizeLf;
+    else if (byte === 0x3b) this.#state = State.extension;
+    else this.fault = 'chunk-size';
+  }
+
+  /** Lines of at most the allowed size, each checked as a field; the empty one ends the body. */
+  #trailerByte(byte: number): void {
+    this.#trailerBytes += 1;
+    if (this.#trailerBytes > MAX_TRAILER_BYTES) this.fault = 'trailer';
+    else if (byte !== LF) this.#line.push(byte);
+    else if (this.#line.at(-1) !== CR) this.fault = 'trailer';
+    else if (this.#line.length === 1) this.#state = State.done;
+    else {
+      if (!isFieldLine(this.#line)) this.fault = 'trailer';
+      this.#line = [];
+    }
+  }
+}
+
+/** A line `name: value CR`. */
+function isFieldLine(line: readonly number[]): boolean {
+  let at = 0;
+  while (isToken[line[at] as number] === 1) at += 1;
+  if (at === 0 || line[at] !== COLON) return false;
+  for (at += 1; at < line.length - 1; at += 1) if (isValue[line[at] as number] !== 1) return false;
+  return true;
+}
