@@ -1,10 +1,13 @@
 // How long to wait before a crashed process is started again, and how is its end told?
 
+/** A process that has lived so long is healthy: its next crash is a new story. */
+export const calmMs = 30_000;
+
 /**
  * Waiting times that double from `firstMs` to `maxMs` and start over when the process had lived for `calmMs`.
  * `next(livedMs)` gives the time to wait after an end.
  */
-export function restartDelay({ firstMs = 500, maxMs = 10_000, calmMs = 30_000 } = {}) {
+export function restartDelay({ firstMs = 500, maxMs = 10_000 } = {}) {
   let delayMs = firstMs;
   return {
     next(livedMs) {

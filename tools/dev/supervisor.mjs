@@ -2,9 +2,11 @@
 // request; every start and end is recorded, so that also a killed yard leaves nothing behind.
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { describeEnd, needsRestart, restartDelay } from './backoff.mjs';
+import { calmMs, describeEnd, needsRestart, restartDelay } from './backoff.mjs';
 import { signalTo } from './process-identity.mjs';
 import { forgetProcess, recordProcess } from './run-records.mjs';
+
+const shownCrashes = 5;
 
 /**
  * Starts and watches one process.
@@ -23,6 +25,7 @@ export function supervise(spec, { home, logs, say }) {
   let timer;
   let startedMs = 0;
   let reason;
+  let crashesInRow = 0;
   let stopped = () => undefined;
 
   async function start() {
@@ -43,11 +46,17 @@ export function supervise(spec, { home, logs, say }) {
       watch(child);
       if (child.pid === undefined) return undefined;
       recordProcess(home, { name: spec.name, role: spec.role, pid: child.pid, ...plan.facts });
-      if (restart) say(`restarted ${spec.name} (${reason})${plan.note ?? ''}, pid ${child.pid}`);
+      if (restart) tellRestart(`restarted ${spec.name} (${reason})${plan.note ?? ''}, pid ${child.pid}`);
     } catch (error) {
       ended({ error: error.message });
     }
     return undefined;
+  }
+
+  // A service that cannot start at all must not scroll everything else off the terminal.
+  function tellRestart(line) {
+    if (crashesInRow < shownCrashes) say(line);
+    else if (crashesInRow === shownCrashes) say(`${line}; it keeps crashing, further restarts are not shown`);
   }
 
   function watch(started) {
@@ -69,16 +78,15 @@ export function supervise(spec, { home, logs, say }) {
     if (!needsRestart(end, { mayLeave: spec.mayLeave ?? false })) {
       return say(`${spec.name} has left (exit 0); it is not started again`);
     }
+    const livedMs = performance.now() - startedMs;
+    crashesInRow = livedMs >= calmMs ? 1 : crashesInRow + 1;
     const text = describeEnd(end);
     // A start that fails never reaches the line about the restart: it is told here, once.
     if (end.error !== undefined && reason !== text) say(`${spec.name} ${text}; trying again`);
     reason = end.code > 0 ? `${text}, see ${logs.fileOf(spec.name)}` : text;
-    timer = setTimeout(
-      () => {
-        starting = start();
-      },
-      delay.next(performance.now() - startedMs),
-    );
+    timer = setTimeout(() => {
+      starting = start();
+    }, delay.next(livedMs));
     return undefined;
   }
 
