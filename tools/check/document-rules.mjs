@@ -1,10 +1,12 @@
-// Do the documents still speak of what is there? Paths, links and npm scripts they name must exist.
-import { existsSync } from 'node:fs';
+// Do the documents still speak of what is there? Paths, links, npm scripts and tests they name must exist.
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 /** Paths in code spans, such as `libs/proxy/src/engine.ts`; a pattern with * or { names no single file. */
 const namedPath = /`((?:apps|libs|tools|docs|docker)\/[\w./-]*[\w/-])`/g;
 const link = /\]\(([^)\s#]+)(?:#[^)]*)?\)/g;
+/** A test by file and title, or the beginning of its title: `x.test.ts`: "does this" */
+const quotedTest = /`([\w./-]+\.(?:test|e2e)\.(?:ts|mjs))`: "([^"]+)"/g;
 const script = /\bnpm run ([\w:-]+)/g;
 
 /** Problems of one Markdown file. `scripts` are those of the root package.json. */
@@ -21,6 +23,11 @@ export function checkDocument({ root, path, text, scripts }) {
           !/^(?:[a-z]+:|\/)/.test(target) && !existsSync(join(root, normalize(join(dirname(path), target)))),
       )
       .map((match) => missing(match, `the link ${match[1]} leads nowhere; mend it`)),
+    ...[...text.matchAll(quotedTest)]
+      .filter(
+        ([, file, title]) => existsSync(join(root, file)) && !readFileSync(join(root, file), 'utf8').includes(title),
+      )
+      .map((match) => missing(match, `${match[1]} has no test "${match[2]}"; name the one that shows it`)),
     ...[...text.matchAll(script)]
       .filter(([, name]) => !scripts.includes(name))
       .map((match) => missing(match, `npm run ${match[1]} is no script of package.json; name one that is`)),

@@ -64,7 +64,8 @@ import { serve } from '@switchyard/http';\nexport const wired = [store, again, s
   'tools/dev/up.mjs': 'export default process.env;\n',
   'README.md':
     'See `libs/redis/src/store.ts`, [the page](docs/page.md), `libs/*/src` and <https://example.org>; `npm test`.\n',
-  'docs/page.md': '[Back](../README.md#top), `/v1/events`, `libs/redis`\n',
+  'docs/page.md':
+    '[Back](../README.md#top), `/v1/events`, `libs/redis`, `libs/catalog/src/decide.test.ts`: "decides"\n',
 };
 for (const name of ['catalog', 'redis', 'http'])
   sound[`libs/${name}/package.json`].devDependencies = { '@switchyard/testing': '*' };
@@ -179,7 +180,12 @@ const planted = [
   ['apps/registry/src/main.ts', 'export const x = 1;\n' + '// more\n'.repeat(99), ['main']],
 ];
 
-for (const text of ['`libs/redis/src/gone.ts`', '[old](../old.md)', 'npm run nothing']) {
+for (const text of [
+  '`libs/redis/src/gone.ts`',
+  '[old](../old.md)',
+  'npm run nothing',
+  '`libs/catalog/src/decide.test.ts`: "decides not"',
+]) {
   planted.push([`docs/${planted.length}.md`, text, ['document']]);
 }
 
