@@ -9,12 +9,10 @@ export const COLON = 0x3a;
 const table = (allowed: (byte: number) => boolean): Uint8Array =>
   Uint8Array.from({ length: 256 }, (_, byte) => (allowed(byte) ? 1 : 0));
 
-const tokenCharacters = new Set(
-  [..."!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"].map((c) => c.charCodeAt(0)),
-);
+const tokenCharacters = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /** tchar: methods and field names. */
-export const isToken = table((byte) => tokenCharacters.has(byte));
+export const isToken = table((byte) => tokenCharacters.includes(String.fromCharCode(byte)));
 /** field-content with its inner white space: HTAB, SP, VCHAR, obs-text. No NUL, no CR, no LF, no DEL. */
 export const isValue = table((byte) => byte === TAB || (byte >= SPACE && byte !== 0x7f));
 /** What a request-target is made of: VCHAR only. Whatever else is needed has to be percent-encoded (RFC 3986). */

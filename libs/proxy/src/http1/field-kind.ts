@@ -75,7 +75,7 @@ export function fieldKind(bytes: Buffer, start: number, end: number): FieldKind 
   for (const [name, kind] of candidates) if (spells(bytes, start, name)) return kind;
   for (let at = start; at < end; at += 1) {
     if (bytes[at] !== 0x5f) continue;
-    const dashed = bytes.latin1Slice(start, end).toLowerCase().replaceAll('_', '-');
+    const dashed = bytes.toString('latin1', start, end).toLowerCase().replaceAll('_', '-');
     return twins.has(dashed) ? Field.twin : Field.other;
   }
   return Field.other;

@@ -69,12 +69,12 @@ export class FieldSection {
 
   /** The value of field `index` as text. */
   value(bytes: Buffer, index: number): string {
-    return bytes.latin1Slice(this.valueStart[index], this.valueEnd[index]);
+    return bytes.toString('latin1', this.valueStart[index], this.valueEnd[index]);
   }
 
   /** The name of field `index` as it was spelled. */
   name(bytes: Buffer, index: number): string {
-    return bytes.latin1Slice(this.nameStart[index], this.nameEnd[index]);
+    return bytes.toString('latin1', this.nameStart[index], this.nameEnd[index]);
   }
 
   /**
@@ -152,7 +152,7 @@ export class FieldSection {
     if (end - start === 10 && spells(bytes, start, 'keep-alive')) this.connection |= Connection.keepAlive;
     else if (end - start === 5 && spells(bytes, start, 'close')) this.connection |= Connection.close;
     else {
-      for (const token of bytes.latin1Slice(start, end).toLowerCase().split(',')) {
+      for (const token of bytes.toString('latin1', start, end).toLowerCase().split(',')) {
         const name = token.trim();
         if (name === 'close') this.connection |= Connection.close;
         else if (name === 'keep-alive') this.connection |= Connection.keepAlive;

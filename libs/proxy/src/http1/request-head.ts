@@ -1,10 +1,12 @@
 // What does a client ask? The request line and its fields (RFC 9112 3), as offsets; text only where routing needs it.
+import { METHODS } from 'node:http';
 import { CR, isTarget, isToken, LF, SPACE, spells } from './bytes.ts';
 import { FieldSection, headEnd } from './head.ts';
 import type { HeadFault } from './head.ts';
 
 export type ParsedHead = 'incomplete' | 'complete' | HeadFault;
 
+const registered: ReadonlySet<string> = new Set(METHODS);
 const commonMethods = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const;
 
 /** A request head. One object serves a connection for all its requests. */
@@ -39,16 +41,19 @@ export class RequestHead {
     const methodStart = at;
     while (isToken[bytes[at] as number] === 1) at += 1;
     if (at === methodStart || bytes[at] !== SPACE || at - methodStart > 32) return 'method';
-    this.method = methodAt(bytes, methodStart, at);
+    const method = methodAt(bytes, methodStart, at);
+    if (method === undefined) return 'method';
+    this.method = method;
     at += 1;
     this.targetStart = at;
     while (isTarget[bytes[at] as number] === 1) at += 1;
     if (at === this.targetStart || bytes[at] !== SPACE) return 'target';
     this.targetEnd = at;
+    if (!isTargetForm(bytes, this.targetStart, at, method)) return 'target';
     at += 1;
     if (!spells(bytes, at, 'http/1.') || bytes[at] !== 0x48) return isVersion(bytes, at) ? 'version' : 'start-line';
     const minor = (bytes[at + 7] as number) - 0x30;
-    if (bytes[at + 8] !== CR || bytes[at + 9] !== LF) return 'start-line';
+    if (bytes[at + 8] !== CR || bytes[at + 9] !== LF) return bytes[at + 8] === LF ? 'line-ending' : 'start-line';
     if (minor !== 0 && minor !== 1) return 'version';
     this.minor = minor;
     return this.fields.parse(bytes, at + 10, end) ?? 'complete';
@@ -63,17 +68,28 @@ export class RequestHead {
   }
 }
 
-function methodAt(bytes: Buffer, start: number, end: number): string {
+/** A method that is registered with IANA; one that nobody knows is as likely the rest of another message. */
+function methodAt(bytes: Buffer, start: number, end: number): string | undefined {
   for (const method of commonMethods) {
     if (method.length !== end - start) continue;
     let same = true;
     for (let i = 0; same && i < method.length; i += 1) same = bytes[start + i] === method.charCodeAt(i);
     if (same) return method;
   }
-  return bytes.latin1Slice(start, end);
+  const method = bytes.toString('latin1', start, end);
+  return registered.has(method) ? method : undefined;
+}
+
+/** origin-form, absolute-form of http, or `*` (RFC 9112 3.2); authority-form only for CONNECT. */
+function isTargetForm(bytes: Buffer, start: number, end: number, method: string): boolean {
+  const first = bytes[start];
+  if (first === 0x2f || method === 'CONNECT') return true;
+  if (first === 0x2a) return end - start === 1;
+  const length = end - start;
+  return (length > 7 && spells(bytes, start, 'http://')) || (length > 8 && spells(bytes, start, 'https://'));
 }
 
 /** `HTTP/<digit>.<digit>` of another version, such as 2.0 or 0.9. */
 function isVersion(bytes: Buffer, at: number): boolean {
-  return /^HTTP\/\d\.\d\r\n/.test(bytes.latin1Slice(at, at + 10));
+  return /^HTTP\/\d\.\d\r\n/.test(bytes.toString('latin1', at, at + 10));
 }
