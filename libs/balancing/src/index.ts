@@ -2,3 +2,4 @@
 export type { Candidate, NonePicked, Picked, Picker, PickResult, PolicyContext, Skipped } from './picker.ts';
 export { pickerFor, policyTable } from './policy-table.ts';
 export type { PickerRequest } from './policy-table.ts';
+export { pickByKey } from './rendezvous.ts';

@@ -33,6 +33,8 @@ export interface ForwardDecision {
   readonly redirectStatus: number;
   /** Prefix to take away from the path before forwarding, without a slash at its end; empty for none. */
   readonly stripPrefix: string;
+  /** What the instance is asked for in place of the path that came; the query stays. */
+  readonly replacePath?: string | undefined;
   /** Attempts in all, each on another instance. */
   readonly attempts: number;
   /** Ms until the head of the answer; the engine's own when undefined. */
