@@ -17,6 +17,7 @@ const quiet = (primary: number, epoch: number): Sighting => ({
     host,
     port,
     seen: true,
+    seenAtMs: null,
     failure: null,
     role: port === primary ? 'primary' : 'replica',
     offset: 100,
@@ -101,6 +102,14 @@ describe('the follower', () => {
     expect(run.entries).toEqual([]);
   });
 
+  it('forgets what the journal knew when the Sentinels begin anew, so that their next failover counts', () => {
+    const run = start({ epoch: 40, primary: { name: 'r1', host, port: 4731 } });
+    feed(run, sighting(quiet(4731, 0)), 10);
+    feed(run, sighting(quiet(4732, 1)), 10);
+    feed(run, sighting(quiet(4732, 1)), settleMs);
+    expect(run.entries.map(({ id }) => id)).toEqual(['main-1']);
+  });
+
   it('ignores what Sentinels say about other groups', () => {
     const run = start();
     feed(run, sighting(quiet(4731, 1)), 0);
@@ -132,6 +141,7 @@ describe('whatever happens, the follower', () => {
       host: fc.constant(host),
       port: fc.constant(at),
       seen: fc.boolean(),
+      seenAtMs: fc.option(fc.integer({ min: 0, max: 60_000 })),
       failure: fc.option(fc.string()),
       role: fc.constantFrom('primary' as const, 'replica' as const, null),
       offset,

@@ -88,8 +88,10 @@ const look = (before: FollowerState, sighting: Sighting, nowMs: number): Followe
   const certain = named !== null && epoch !== null;
   const now = certain ? { epoch, primary: endpointOf(sighting.nodes, named) } : null;
   const latest = targetOf(before)?.epoch ?? before.known?.epoch ?? null;
-  const isFirst = now !== null && latest === null && !isNewTo(before.attempt, now.primary);
-  const state = remember({ ...before, last: sighting, ...(isFirst ? { known: now } : {}) }, nowMs);
+  const isFirst =
+    now !== null && (latest === null ? !isNewTo(before.attempt, now.primary) : isReset(before, now.epoch));
+  const heard = before.heard || now !== null;
+  const state = remember({ ...before, last: sighting, heard, ...(isFirst ? { known: now } : {}) }, nowMs);
   if (now === null || isFirst) return watchFurther(state, nowMs);
   if (latest !== null && now.epoch <= latest) return watchFurther(contradicted(state, now, nowMs), nowMs);
   if (targetOf(state) === null) return watchFurther(switched(state, now, nowMs), nowMs);
@@ -106,6 +108,10 @@ const watchFurther = (state: FollowerState, nowMs: number): FollowerStep => {
   const cut = finish(state);
   return { ...cut, state: watch(cut.state, nowMs) };
 };
+
+/** What a journal knew is void when the first majority after the start is at an earlier epoch: Sentinels without a memory. */
+const isReset = ({ heard, known }: FollowerState, epoch: number): boolean =>
+  !heard && known !== null && epoch < known.epoch;
 
 /** Without a known epoch, only an attempt that we saw begin tells that the named primary is a new one. */
 const isNewTo = (attempt: Attempt | null, named: Address): boolean =>

@@ -67,6 +67,8 @@ export interface FollowerState {
   readonly group: string;
   readonly known: KnownPrimary | null;
   readonly attempt: Attempt | null;
+  /** Whether a majority has spoken since the start. */
+  readonly heard: boolean;
   readonly last: Sighting | null;
   /** The old primary's last place in its stream, and each replica's. */
   readonly primaryOffset: OffsetSighting | null;
@@ -87,6 +89,7 @@ export const followerState = (group: string, known: KnownPrimary | null = null):
   group,
   known,
   attempt: null,
+  heard: false,
   last: null,
   primaryOffset: null,
   replicaOffsets: {},
@@ -113,7 +116,7 @@ export const beginAttempt = (
   begin: { readonly cause: string; readonly atMs: number; readonly from?: Address | null; readonly missed?: boolean },
 ): Attempt => ({
   startedAtMs: begin.atMs,
-  from: state.known?.primary ?? (begin.from ? endpointOf(state.last?.nodes ?? [], begin.from) : null),
+  from: fromOf(state, begin.from ?? null),
   cause: begin.cause,
   requested: false,
   missed: begin.missed ?? false,
@@ -128,6 +131,14 @@ export const beginAttempt = (
   newOffset: null,
   target: null,
 });
+
+/** The known primary; under the name that its node has now, which may have been learnt later. */
+const fromOf = ({ known, last }: FollowerState, said: Address | null): Endpoint | null => {
+  const from = known?.primary ?? said;
+  if (from === null) return null;
+  const name = nodeAt(last, from)?.name ?? known?.primary.name;
+  return name === undefined ? endpointOf([], from) : { name, host: from.host, port: from.port };
+};
 
 /** Notes when a phase was reached; only the first time counts. */
 export const reach = (attempt: Attempt, phase: FailoverPhase, atMs: number): Attempt =>

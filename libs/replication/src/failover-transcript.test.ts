@@ -12,7 +12,7 @@ const portOf = (name: string): number => 4730 + Number(name.slice(1));
 const addressOf = (name: string): { host: string; port: number } => ({ host: '127.0.0.1', port: portOf(name) });
 
 /** `r2=replica/413>r1:down`, `r3=primary/413/L1/L0/413` (lineage, previous lineage, shared bytes), `r1=gone`. */
-function nodeOf(spec: string): NodeSighting {
+function nodeOf(spec: string, atMs: number): NodeSighting {
   const [name = '', said = ''] = spec.split('=');
   const [role = '', offset = '', lineage, previous, shared] = said.split('/');
   const [bytes = '', follows] = offset.split('>');
@@ -22,6 +22,7 @@ function nodeOf(spec: string): NodeSighting {
     name,
     ...addressOf(name),
     seen,
+    seenAtMs: seen ? atMs : null,
     failure: seen ? null : role,
     role: seen ? role : null,
     offset: seen ? Number(bytes) : null,
@@ -33,13 +34,13 @@ function nodeOf(spec: string): NodeSighting {
   };
 }
 
-function inputOf(words: readonly string[]): FollowerInput {
+function inputOf(words: readonly string[], atMs: number): FollowerInput {
   const [kind = '', first = '', ...rest] = words;
   if (kind === 'seen') {
     const [named = '', epoch] = first.split('@');
     return {
       type: 'sighting',
-      sighting: { named: addressOf(named), epoch: Number(epoch), nodes: rest.map(nodeOf) },
+      sighting: { named: addressOf(named), epoch: Number(epoch), nodes: rest.map((spec) => nodeOf(spec, atMs)) },
     };
   }
   if (kind === 'write') {
@@ -66,7 +67,7 @@ function transcript(input: string): string {
   const lines: string[] = [];
   for (const line of input.split('\n').filter((text) => text.trim() !== '' && !text.startsWith('#'))) {
     const [at = '', ...words] = line.trim().split(/ +/);
-    const result = step(state, inputOf(words), Number(at));
+    const result = step(state, inputOf(words, Number(at)), Number(at));
     state = result.state;
     if (result.finished !== undefined) lines.push(...told(result.finished));
     const waits = waitsFor(state);

@@ -25,7 +25,9 @@ export const remember = (state: FollowerState, nowMs: number): FollowerState => 
   return {
     ...state,
     replicaOffsets,
-    primaryOffset: isOld ? { offset: old.offset ?? 0, lineage: old.lineage, atMs: nowMs } : state.primaryOffset,
+    primaryOffset: isOld
+      ? { offset: old.offset ?? 0, lineage: old.lineage, atMs: old.seenAtMs ?? nowMs }
+      : state.primaryOffset,
   };
 };
 
@@ -72,7 +74,7 @@ const watchSettling = (state: FollowerState, attempt: Attempt, to: Address, nowM
   const primary = nodeAt(state.last, to);
   if (primary === null || !primary.seen || primary.role !== 'primary') return attempt;
   const { offset, lineage } = primary;
-  const newOffset = offset === null ? attempt.newOffset : { offset, lineage, atMs: nowMs };
+  const newOffset = offset === null ? attempt.newOffset : { offset, lineage, atMs: primary.seenAtMs ?? nowMs };
   const promoted = reach({ ...attempt, after: primary, newOffset }, 'promoted', nowMs);
   const others = state.last?.nodes.filter(
     (node) => node.seen && !sameAddress(node, to) && !sameAddress(node, attempt.from),

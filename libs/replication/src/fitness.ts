@@ -67,9 +67,15 @@ const orphanFitness = (node: NodeObservation, { group }: NodeContext): Fitness =
 const linkReason = (state: RedisNodeView['state']): string =>
   state === 'syncing' ? 'it is copying the data set from the primary' : 'its link to the primary is down';
 
-/** Why nothing is known about it, in words. */
-export const silence = ({ failure, answeredAtMs }: NodeObservation): string => {
-  if (failure !== null) return failure.detail;
+const silences = {
+  gone: 'it is not there',
+  silent: 'it does not answer',
+  refused: 'it refuses to answer',
+} as const;
+
+/** Why nothing is known about a node or a Sentinel, in words. */
+export const silence = ({ failure, answeredAtMs }: Pick<NodeObservation, 'failure' | 'answeredAtMs'>): string => {
+  if (failure !== null) return `${silences[failure.kind]} (${failure.detail})`;
   return answeredAtMs === null ? 'it was not reached yet' : 'it stopped answering';
 };
 

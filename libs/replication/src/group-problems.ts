@@ -1,6 +1,7 @@
 // What is wrong with the group, and what helps? One line for each thing, with a code that stays.
 import type { RedisNodeView } from '@switchyard/protocol';
 import { sameAddress } from './address.ts';
+import { silence } from './fitness.ts';
 import { endpointOf, isSeen } from './observation.ts';
 import type { GroupObservation, NodeObservation, SentinelObservation, TopologyLimits } from './observation.ts';
 import type { PrimaryVerdict } from './primary-verdict.ts';
@@ -86,12 +87,10 @@ const sentinelProblems = (
   context: Pick<ProblemContext, 'group' | 'limits' | 'nowMs'> & Pick<PrimaryVerdict, 'named'>,
 ): readonly GroupProblem[] => {
   const { group, named, limits, nowMs } = context;
-  const { name, view, failure } = sentinel;
+  const { name, view } = sentinel;
   if (!isSeen(sentinel, nowMs, limits.staleAfterMs)) {
-    const why = failure?.detail ?? 'it was not reached yet';
-    return [
-      wrong('sentinel_unreachable', `Sentinel ${name} cannot be asked: ${why}`, 'start it, or check its address'),
-    ];
+    const detail = `Sentinel ${name} is unreachable: ${silence(sentinel)}`;
+    return [wrong('sentinel_unreachable', detail, 'start it, or check its address')];
   }
   if (view === null) {
     const next = `tell it: SENTINEL MONITOR ${group.name} <host> <port> <quorum>`;
@@ -124,13 +123,7 @@ const nodeProblems = (node: RedisNodeView, { group, primary, verdict }: ProblemC
   if (node.state === 'unreachable') {
     return sameAddress(node, verdict.named) || group.kind === 'single'
       ? []
-      : [
-          wrong(
-            'node_unreachable',
-            `${node.name} cannot be asked: ${why}`,
-            'start it; it joins as a replica by itself',
-          ),
-        ];
+      : [wrong('node_unreachable', `${node.name} is unreachable: ${why}`, 'start it; it joins as a replica by itself')];
   }
   if (node.state === 'stray-primary') {
     const now = primary === null ? 'another node' : primary.name;

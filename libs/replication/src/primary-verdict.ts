@@ -14,7 +14,7 @@ export interface PrimaryVerdict {
   readonly named: Address | null;
   /** Who named it. A primary named by the nodes alone is good for reading the state, not for a failover's record. */
   readonly by: 'sentinels' | 'nodes' | null;
-  /** Highest config epoch of the Sentinels that name it. */
+  /** Config epoch since when it is primary, by as many Sentinels as make a majority. */
   readonly epoch: number | null;
   readonly quorum: QuorumFacts;
 }
@@ -47,7 +47,7 @@ export const primaryVerdict = (group: GroupObservation, nowMs: number, limits: T
   return {
     named,
     by: bySentinels === null ? named && 'nodes' : 'sentinels',
-    epoch: named === null ? null : (camp?.epoch ?? null),
+    epoch: named === null || camp === undefined ? null : sharedEpoch(camp, majority),
     quorum: {
       needed,
       sentinels: group.sentinels.length,
@@ -69,7 +69,6 @@ const singleVerdict = (nodes: readonly NodeObservation[]): PrimaryVerdict => {
 /** Sentinels that name the same primary. */
 interface Camp {
   readonly at: Address;
-  readonly epoch: number | null;
   readonly sentinels: readonly SentinelObservation[];
 }
 
@@ -78,22 +77,26 @@ const campsOf = (sentinels: readonly SentinelObservation[]): readonly Camp[] => 
   const camps = new Map<string, Camp>();
   for (const sentinel of sentinels) {
     if (sentinel.view === null) continue;
-    const { primary, epoch } = sentinel.view;
+    const { primary } = sentinel.view;
     const camp = camps.get(addressKey(primary));
-    camps.set(addressKey(primary), {
-      at: primary,
-      epoch: camp === undefined ? epoch : laterOf(camp.epoch, epoch),
-      sentinels: [...(camp?.sentinels ?? []), sentinel],
-    });
+    camps.set(addressKey(primary), { at: primary, sentinels: [...(camp?.sentinels ?? []), sentinel] });
   }
   return [...camps.values()].sort(
-    (a, b) => b.sentinels.length - a.sentinels.length || (b.epoch ?? -1) - (a.epoch ?? -1),
+    (a, b) => b.sentinels.length - a.sentinels.length || (epochsOf(b)[0] ?? -1) - (epochsOf(a)[0] ?? -1),
   );
 };
 
-const laterOf = (a: number | null, b: number | null): number | null => {
-  if (a === null || b === null) return a ?? b;
-  return Math.max(a, b);
+/** Highest first. */
+const epochsOf = (camp: Camp): readonly number[] =>
+  camp.sentinels.flatMap(({ view }) => view?.epoch ?? []).sort((a, b) => b - a);
+
+/**
+ * The latest epoch that `majority` of the camp have reached. Not the highest: the Sentinel that leads a failover raises its
+ * epoch when the replica is promoted, and names the old primary for a second longer.
+ */
+const sharedEpoch = (camp: Camp, majority: number): number | null => {
+  const epochs = epochsOf(camp);
+  return epochs[Math.min(majority, epochs.length) - 1] ?? null;
 };
 
 /** The primary that most replicas follow; between equals the Sentinels that are left decide, otherwise nobody. */

@@ -10,6 +10,8 @@ export interface NodeSighting
     Endpoint,
     Pick<NodeInfo, 'role' | 'offset' | 'lineage' | 'previousLineage' | 'sharedOffset' | 'follows' | 'link'> {
   readonly seen: boolean;
+  /** When it gave the facts below. */
+  readonly seenAtMs: number | null;
   /** How the last question failed, for people. */
   readonly failure: string | null;
 }
@@ -38,6 +40,7 @@ export const sightingOf = (
       host: node.host,
       port: node.port,
       seen: isSeen(node, nowMs, limits.staleAfterMs) && node.info !== null,
+      seenAtMs: node.answeredAtMs,
       failure: node.failure?.detail ?? null,
       role: node.info?.role ?? null,
       offset: node.info?.offset ?? null,

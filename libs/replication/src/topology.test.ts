@@ -138,7 +138,11 @@ describe('who is primary', () => {
     });
     expect(facts).toMatchObject({ state: 'down', primary: null });
     expect(codes(facts)).toContain('no_primary');
-    expect(named(facts, 'r1')).toMatchObject({ state: 'unreachable', role: 'unknown', reason: gone.detail });
+    expect(named(facts, 'r1')).toMatchObject({
+      state: 'unreachable',
+      role: 'unknown',
+      reason: `it is not there (${gone.detail})`,
+    });
     // Not stray: nobody else is primary, it is the one being promoted.
     expect(named(facts, 'r2')).toMatchObject({ state: 'ok', role: 'primary' });
   });
@@ -151,6 +155,11 @@ describe('who is primary', () => {
     expect(facts).toMatchObject({ primary: { name: 'r2' }, epoch: 4, state: 'degraded' });
     expect(named(facts, 'r1')).toMatchObject({ state: 'stray-primary', eligible: false, lagBytes: null });
     expect(codes(facts)).toEqual(expect.arrayContaining(['stray_primary', 'sentinel_disagrees']));
+  });
+
+  it('keeps its epoch while the Sentinel that leads the failover has raised its own and still names it', () => {
+    const inProgress = [sentinel('s1', 4731, { epoch: 4 }), sentinel('s2', 4731), sentinel('s3', 4731)];
+    expect(describeMain({ sentinels: inProgress })).toMatchObject({ primary: { name: 'r1' }, epoch: 3 });
   });
 
   it('is told by the nodes when most Sentinels are gone, and the lost quorum is said', () => {
