@@ -57,32 +57,35 @@ export const openDirect = (options: DirectOptions): DirectConnection => {
   const { deadlineMs = defaultDeadlineMs } = options;
   const where = `${options.host}:${String(options.port)}`;
   const redis = openSocket(options);
-  let lastFault: Error | null = null;
+  /** Why the latest attempt to connect failed; null while it is under way and while the connection holds. */
+  let fault: Error | null = null;
   let owed = 0;
+  let waiting: (() => void)[] = [];
+  const settled = (outcome: Error | null): void => {
+    fault = outcome;
+    for (const wake of waiting) wake();
+    waiting = [];
+  };
+  redis.on('ready', () => settled(null));
+  redis.on('error', (error: Error) => settled(error));
+  redis.on('end', () => settled(new Error('Connection is closed.')));
 
-  redis.on('ready', () => {
-    lastFault = null;
-  });
-  redis.on('error', (error: Error) => {
-    lastFault = error;
-  });
-
-  const unready = (): RedisNodeError => {
-    // A TCP connection alone says little: the kernel accepts for a frozen process, too.
-    if (redis.status === 'connect')
-      return new RedisNodeError('silent', `${where} accepts connections but does not answer`);
-    if (lastFault !== null) return faultOf(lastFault);
-    return new RedisNodeError('gone', `${where} is not connected`);
+  /** A connection that was just lost may be back at once: Sentinel closes all of a node's when it changes its role. */
+  const ready = async (): Promise<void> => {
+    if (redis.status !== 'ready' && fault === null) await new Promise<void>((wake) => waiting.push(wake));
+    if (redis.status !== 'ready') throw fault ?? new RedisNodeError('gone', `the connection to ${where} was closed`);
   };
 
   return {
     async call(command, ...args) {
-      if (redis.status !== 'ready') throw unready();
+      // Each of them ends by its deadline, or later when the peer wakes up: their number has to be bounded.
       if (owed >= mostOwed) throw new RedisNodeError('silent', `${where} owes ${String(owed)} answers`);
       owed += 1;
-      const answer = redis.call(command, ...args).finally(() => {
-        owed -= 1;
-      });
+      const answer = ready()
+        .then(() => redis.call(command, ...args))
+        .finally(() => {
+          owed -= 1;
+        });
       try {
         return await withDeadline(answer, deadlineMs, `${command} at ${where}`);
       } catch (error) {
@@ -96,7 +99,7 @@ export const openDirect = (options: DirectOptions): DirectConnection => {
 /** A socket of ioredis for watching. `subscribes`: subscriptions wait for the connection and come back after each one. */
 export const openSocket = (options: DirectOptions & { readonly subscribes?: boolean }): Redis => {
   const { host, port, access = {}, name, logger, subscribes = false } = options;
-  const wait = backoff({ baseMs: 50, maxMs: longestReconnectMs });
+  const wait = backoff({ baseMs: 20, maxMs: longestReconnectMs });
   const redis = new Redis({
     host,
     port,

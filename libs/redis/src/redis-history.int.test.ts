@@ -49,6 +49,7 @@ describe('the shared history of a group', () => {
 
     expect(await a.claim('main-1', 200)).toBe(true);
     expect(await b.claim('main-1', 200)).toBe(false);
+    expect(await a.claim('main-1', 200)).toBe(true);
     await eventually(async () => expect(await b.claim('main-1', 200)).toBe(true));
   });
 });

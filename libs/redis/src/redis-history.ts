@@ -9,7 +9,7 @@ export interface RedisHistory {
   list(): Promise<readonly RedisFailover[]>;
   /** Adds an entry and drops the oldest beyond `longestHistory`. */
   add(entry: RedisFailover): Promise<void>;
-  /** Whether this caller is the one that announces the entry; another one gets the chance again after `claimMs`. */
+  /** Whether this holder is the one that announces the entry, again and again; another one may be after `claimMs`. */
   claim(id: string, claimMs: number): Promise<boolean>;
 }
 
@@ -36,8 +36,11 @@ export const createRedisHistory = (options: {
       await redis.lpush(list, JSON.stringify(entry));
       await redis.ltrim(list, 0, longestHistory - 1);
     },
-    claim: async (id, claimMs) =>
-      (await redis.set(keys.lease(`redis-failover:${id}`), holder, 'PX', claimMs, 'NX')) === 'OK',
+    async claim(id, claimMs) {
+      const claimed = keys.lease(`redis-failover:${id}`);
+      if ((await redis.set(claimed, holder, 'PX', claimMs, 'NX')) === 'OK') return true;
+      return (await redis.get(claimed)) === holder;
+    },
   };
 };
 
