@@ -76,7 +76,8 @@ async function installRedis({ env, signal, run, places, tooOld }) {
   const { code, output } = await run(command, rest, { env, signal });
   if (code === 0) return;
   const noSudo = words[0] === 'sudo' && (code === 127 || /password|a terminal is required|not allowed/i.test(output));
-  const why = noSudo ? 'That needs root, and sudo asks for a password here.' : `Its last lines:\n${tail(output)}`;
+  const sudo = code === 127 ? 'there is no sudo' : 'sudo asks for a password';
+  const why = noSudo ? `That needs root, and ${sudo} here.` : `Its last lines:\n${tail(output)}`;
   throw new Problem(`${manager.name} could not install Redis. ${why}`, {
     next:
       manager.name === 'brew'
