@@ -14,6 +14,7 @@ import type { BackupManifest, BackupVerification, Result } from '@switchyard/pro
 import { backupFiles, labelFor, type StoredBackup } from '@switchyard/backup';
 import { syncDirectory, unfinishedSuffix, writeDurably } from './durable-file.ts';
 import { readManifestText, writeManifestText } from './manifest-file.ts';
+import { isMissing, textOf } from './system-error.ts';
 
 /** Something in the repository that looks like a backup and cannot be used as one. */
 export interface RepositoryProblem {
@@ -134,7 +135,8 @@ export function createBackupRepository(root: string): BackupRepository {
         dataPath,
         publish: async ({ manifest, verification }) => {
           await rename(dataPath, join(at, backupFiles.data));
-          if (verification !== null) await writeDurably(join(at, backupFiles.verification), textOf(verification));
+          if (verification !== null)
+            await writeDurably(join(at, backupFiles.verification), verificationText(verification));
           await writeDurably(join(at, backupFiles.manifest), writeManifestText(manifest));
           await syncDirectory(join(root, group));
         },
@@ -143,7 +145,10 @@ export function createBackupRepository(root: string): BackupRepository {
     },
 
     recordVerification: (manifest, verification) =>
-      writeDurably(join(folder(manifest.group, manifest.label), backupFiles.verification), textOf(verification)),
+      writeDurably(
+        join(folder(manifest.group, manifest.label), backupFiles.verification),
+        verificationText(verification),
+      ),
 
     remove: async (group, label) => {
       const at = folder(group, label);
@@ -169,7 +174,7 @@ export function createBackupRepository(root: string): BackupRepository {
   };
 }
 
-function textOf(verification: BackupVerification): string {
+function verificationText(verification: BackupVerification): string {
   return `${JSON.stringify(verification, null, 2)}\n`;
 }
 
@@ -191,10 +196,7 @@ async function readShort(path: string): Promise<Result<string>> {
     return ok(await readFile(path, 'utf8'));
   } catch (error) {
     if (isMissing(error)) return refuse('not_found', `${path} is missing.`);
-    return refuse(
-      'backup_corrupt',
-      `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    return refuse('backup_corrupt', `${path} cannot be read: ${textOf(error)}`);
   }
 }
 
@@ -214,8 +216,4 @@ async function lastWriteMs(directory: string): Promise<number> {
     [directory, ...names.map((name) => join(directory, name))].map(async (path) => (await stat(path)).mtimeMs),
   );
   return Math.max(...times);
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }

@@ -14,6 +14,7 @@ import type { Address, Failure, NodeObservation, SentinelObservation } from '@sw
 import type { RedisSettings } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
 import type { Ask } from './ask-redis.ts';
+import { codeOf, textOf } from './system-error.ts';
 
 /** A node with the server that it runs; null when it did not answer. */
 export interface SurveyedNode extends SourceCandidate {
@@ -116,8 +117,7 @@ function named(at: Address): Address & { readonly name: string } {
 }
 
 function failureOf(error: unknown): Failure {
-  const detail = error instanceof Error ? error.message : String(error);
-  if (error instanceof Error && error.name === 'AbortError')
-    return { kind: 'silent', detail: 'it did not answer in time' };
+  const detail = textOf(error);
+  if (codeOf(error) === 'ABORT_ERR') return { kind: 'silent', detail: 'it did not answer in time' };
   return { kind: /^(NOAUTH|WRONGPASS|NOPERM|ERR)\b/.test(detail) ? 'refused' : 'gone', detail };
 }

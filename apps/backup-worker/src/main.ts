@@ -35,12 +35,9 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const repository = createBackupRepository(resolve(config.repository));
   const operations = createOperations(join(repository.root, '.operations'), logger);
   const backupMetrics = createBackupMetrics(metrics, repository, logger);
-  const prover = createProver({
-    command: config.redisServer,
-    scratchDirectory: resolve(config.scratch ?? join(repository.root, '.scratch')),
-    deadlineMs: config.proofDeadlineMs,
-    clock,
-  });
+  const scratchDirectory = resolve(config.scratch ?? join(repository.root, '.scratch'));
+  const { redisServer: command, proofDeadlineMs: deadlineMs } = config;
+  const prover = createProver({ command, scratchDirectory, deadlineMs, clock });
   const takeBackup = createBackupTaker({
     survey: createGroupSurvey({ settings, ask: createAsk(settings, { logger, name: `${instanceId}:survey` }), clock }),
     fetchSnapshot,
@@ -92,7 +89,7 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   return [
     connections,
     server,
-    createRepositoryKeeper({ repository, operations, metrics: backupMetrics, clock, health, logger }),
+    createRepositoryKeeper({ repository, scratchDirectory, operations, metrics: backupMetrics, clock, health, logger }),
     createAgent({ service, id, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
     queue,
   ];

@@ -6,6 +6,7 @@ import { ok, refuse, type Result } from '@switchyard/protocol';
 import { forgettable, interruptOperation, isFinished, type OperationRecord } from '@switchyard/backup';
 import type { Logger } from '@switchyard/runtime';
 import { writeDurably } from './durable-file.ts';
+import { textOf } from './system-error.ts';
 
 /** The operations of this worker. */
 export interface Operations {
@@ -43,7 +44,7 @@ export function createOperations(directory: string, logger: Logger): Operations 
         else await writeDurably(fileOf(id), `${JSON.stringify(record)}\n`);
         fault = '';
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = textOf(error);
         // The work itself goes on: what is lost is its memory after a restart.
         if (message !== fault) logger.warn({ err: error, operation: id }, 'operation.not_written');
         fault = message;

@@ -5,6 +5,7 @@ import { keyCounts, type ProofOutcome } from '@switchyard/backup';
 import { DeadlineError, type Clock } from '@switchyard/runtime';
 import { makeScratch, scratchVersion, type ScratchServer } from './scratch-server.ts';
 import { decompressInto } from './stored-file.ts';
+import { codeOf, textOf } from './system-error.ts';
 
 /** Loads data sets into throw-away servers. */
 export interface Prover {
@@ -42,7 +43,7 @@ export function createProver(options: {
   const { command, scratchDirectory, deadlineMs, clock } = options;
 
   const load = async (storedPath: string, { rawBytes, signal, onFraction }: LoadOptions): Promise<ProofOutcome> => {
-    const place = await makeScratch({ command, directory: scratchDirectory, clock });
+    const place = await makeScratch({ command, directory: scratchDirectory });
     try {
       const broken = await unpack(storedPath, place.dataPath, {
         signal,
@@ -97,11 +98,11 @@ async function unpack(
     await decompressInto(to, from, options);
     return undefined;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error);
     if (code === 'ENOENT') return { kind: 'broken', problem: 'Its data file is missing.' };
     // zlib names its own errors; all others (no room, no access, cancelled) do not speak against the file.
     if (!code.startsWith('ZSTD_') && code !== 'Z_BUF_ERROR') throw error;
-    return { kind: 'broken', problem: `It cannot be unpacked: ${(error as Error).message}.` };
+    return { kind: 'broken', problem: `It cannot be unpacked: ${textOf(error)}.` };
   }
 }
 
@@ -157,12 +158,11 @@ function lastReason(output: string): string | undefined {
 }
 
 function noServer(command: string, cause: unknown): RefusalError {
-  const why = cause instanceof Error ? cause.message : String(cause);
   return new RefusalError(
     {
       code: 'backup_failed',
       detail: `${command} cannot be run, so no backup could be proven by loading it.`,
-      why: [why],
+      why: [textOf(cause)],
       next: 'Install redis-server 7 or newer, or set SWITCHYARD_REDIS_SERVER to it.',
     },
     { cause },

@@ -3,6 +3,8 @@ import { createTicker, type Clock, type Component, type Health, type Logger } fr
 import type { BackupMetrics } from './backup-metrics.ts';
 import type { BackupRepository } from './backup-repository.ts';
 import type { Operations } from './operations.ts';
+import { removeScratchLeftovers } from './scratch-server.ts';
+import { textOf } from './system-error.ts';
 
 const lookEveryMs = 60_000;
 /** No backup takes so long between two writes. */
@@ -11,13 +13,14 @@ const leftoverAfterMs = 3_600_000;
 /** Keeps the check `repository` true. A repository that cannot be written to does not keep the service from starting. */
 export function createRepositoryKeeper(options: {
   readonly repository: BackupRepository;
+  readonly scratchDirectory: string;
   readonly operations: Operations;
   readonly metrics: BackupMetrics;
   readonly clock: Clock;
   readonly health: Health;
   readonly logger: Logger;
 }): Component {
-  const { repository, operations, metrics, clock, health, logger } = options;
+  const { repository, scratchDirectory, operations, metrics, clock, health, logger } = options;
   let isLoaded = false;
 
   const look = async (): Promise<void> => {
@@ -25,13 +28,15 @@ export function createRepositoryKeeper(options: {
       await repository.prepare();
       health.set('repository', { ok: true, detail: repository.root });
     } catch (error) {
-      health.set('repository', { ok: false, detail: error instanceof Error ? error.message : String(error) });
+      health.set('repository', { ok: false, detail: textOf(error) });
       return;
     }
     if (!isLoaded) {
-      isLoaded = true;
       await operations.load();
-      const removed = await repository.removeLeftovers(clock.unixMs() - leftoverAfterMs);
+      isLoaded = true;
+      const olderThanMs = clock.unixMs() - leftoverAfterMs;
+      await removeScratchLeftovers(scratchDirectory, olderThanMs);
+      const removed = await repository.removeLeftovers(olderThanMs);
       if (removed.length > 0) logger.info({ removed }, 'repository.leftovers_removed');
       const { problems } = await repository.list();
       if (problems.length > 0) logger.warn({ problems: problems.slice(0, 20) }, 'repository.problems');

@@ -1,10 +1,9 @@
 // How is a data set loaded without touching anything that lives? A redis-server of our own: no port, a private Unix socket, a
 // private directory, ended by its process id whatever happens, also when this process is killed.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, mkdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Clock } from '@switchyard/runtime';
 import { askScratch } from './scratch-client.ts';
 
 /** A place for a server that is not started yet. */
@@ -31,14 +30,26 @@ const outputLimitChars = 16 * 1024;
 /** More than any server is configured with, so that no data set has a database too many. */
 const databases = 4096;
 
+/** Nothing else in the directory begins like this, so that leftovers can be told from what belongs to others. */
+const directoryPrefix = 'switchyard-scratch-';
+
+/** Removes what scratch servers left in `directory` when this machine went down; nothing that was touched after `olderThanMs` (unix ms). */
+export async function removeScratchLeftovers(directory: string, olderThanMs: number): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names) {
+    const path = join(directory, name);
+    if (name.startsWith(directoryPrefix) && (await stat(path)).mtimeMs < olderThanMs)
+      await rm(path, { recursive: true, force: true });
+  }
+}
+
 /** Makes the directories of a scratch server below `directory`. `command` is the redis-server to run. */
 export async function makeScratch(options: {
   readonly command: string;
   readonly directory: string;
-  readonly clock: Clock;
 }): Promise<ScratchPlace> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
-  const dataDirectory = await mkdtemp(join(options.directory, 'server-'));
+  const dataDirectory = await mkdtemp(join(options.directory, directoryPrefix));
   // A socket's path may have 103 bytes at most; a repository's may be longer.
   const socketDirectory = await mkdtemp(join(tmpdir(), 'switchyard-'));
   const socketPath = join(socketDirectory, 's');

@@ -5,6 +5,7 @@ import type { Clock, Logger } from '@switchyard/runtime';
 import type { BackupRepository } from './backup-repository.ts';
 import type { Prover } from './prover.ts';
 import { hashFile } from './stored-file.ts';
+import { codeOf } from './system-error.ts';
 import type { Report } from './take-backup.ts';
 
 /** What a verification found, also when the backup is not good. */
@@ -90,7 +91,7 @@ async function damage(
     return `its sha256 is ${found.sha256}; the manifest says ${expected.sha256}`;
   } catch (error) {
     signal.throwIfAborted();
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = codeOf(error);
     if (code === 'ENOENT') return 'it is missing';
     if (code === 'EIO') return 'the disk cannot read it';
     throw error;

@@ -3,6 +3,7 @@ import { RefusalError, type Refusal } from '@switchyard/protocol';
 import { redisRefusal } from '@switchyard/redis';
 import { ReplicationLinkError } from '@switchyard/replication-link';
 import { DeadlineError } from '@switchyard/runtime';
+import { codeOf, textOf } from './system-error.ts';
 
 /** The refusal that an error stands for; undefined for a defect. */
 export function refusalOfWork(error: unknown): Refusal | undefined {
@@ -25,8 +26,7 @@ const diskTrouble: Readonly<Record<string, string>> = {
 };
 
 function refusalOfDisk(error: unknown): Refusal | undefined {
-  if (!(error instanceof Error) || !('code' in error) || !('path' in error || 'syscall' in error)) return undefined;
-  const next = diskTrouble[String(error.code)];
+  const next = diskTrouble[codeOf(error)];
   if (next === undefined) return undefined;
-  return { code: 'backup_failed', detail: `The repository cannot be used: ${error.message}`, next };
+  return { code: 'backup_failed', detail: `The repository cannot be used: ${textOf(error)}`, next };
 }
