@@ -3,6 +3,7 @@
 // Pub/sub gives no answer, so what is refused is logged with its reasons; the sender repeats its registration anyway.
 import { channels, decodeJson, heartbeatMessageSchema, registerMessageSchema } from '@switchyard/protocol';
 import type { Refusal } from '@switchyard/protocol';
+import { keepSubscribed } from '@switchyard/redis';
 import type { Redis } from '@switchyard/redis';
 import type { Component, Logger } from '@switchyard/runtime';
 import type { CatalogService } from './catalog-service.ts';
@@ -41,14 +42,16 @@ export function createIntake(catalog: CatalogService, subscriber: Redis, logger:
       .catch((error: unknown) => logger.warn({ channel, err: error }, 'intake.failed'))
       .finally(() => (inWork -= 1));
   };
+  let unsubscribe: (() => void) | undefined;
   return {
     name: 'intake',
     async start() {
       subscriber.on('message', onMessage);
-      void subscriber.subscribe(channels.register, channels.heartbeat).catch(() => undefined);
+      unsubscribe = keepSubscribed(subscriber, [channels.register, channels.heartbeat]);
     },
     async stop() {
       subscriber.off('message', onMessage);
+      unsubscribe?.();
     },
   };
 }

@@ -9,6 +9,7 @@ import { createCatalogView } from '@switchyard/catalog';
 import type { CatalogStore, CatalogView, ViewChange } from '@switchyard/catalog';
 import { createTicker } from '@switchyard/runtime';
 import type { Clock, Component, Logger } from '@switchyard/runtime';
+import { keepSubscribed } from './connection.ts';
 
 export type FeedNews =
   /** the whole view was replaced */
@@ -100,6 +101,8 @@ export function createCatalogFeed(options: {
     logger,
     deadlineMs: 10_000,
   });
+  const wake = (): void => ticker.wake();
+  let unsubscribe: (() => void) | undefined;
 
   return {
     name: 'catalog-feed',
@@ -134,12 +137,17 @@ export function createCatalogFeed(options: {
       });
     },
     async start(signal) {
-      subscriber.on('message', () => ticker.wake());
+      subscriber.on('message', wake);
       // a reconnect may have missed wake-ups
-      subscriber.on('ready', () => ticker.wake());
-      void subscriber.subscribe(channels.events).catch(() => undefined);
+      subscriber.on('ready', wake);
+      unsubscribe = keepSubscribed(subscriber, [channels.events]);
       await ticker.start(signal);
     },
-    stop: () => ticker.stop(),
+    async stop() {
+      subscriber.off('message', wake);
+      subscriber.off('ready', wake);
+      unsubscribe?.();
+      await ticker.stop();
+    },
   };
 }

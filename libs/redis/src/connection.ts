@@ -1,10 +1,10 @@
 // How does a process talk to a Redis that may be killed, frozen, failed over or restarted under it?
 //
-// One place for the options (sources: ioredis README; ioredis issues 1314, 1328, 1059; BullMQ "going to production").
-// A command either is answered, or fails within its deadline; nothing waits for ever, nothing is sent twice by itself.
+// One place for the options (sources: ioredis 6 README and source; ioredis issues 1314, 1328, 1059; BullMQ "going to
+// production"). A command either is answered, or fails within its deadline; nothing waits for ever, nothing is sent twice by
+// itself. Only BullMQ's workers wait without limit: they demand it.
 import { Redis } from 'ioredis';
 import type { RedisOptions as AnyRedisOptions } from 'ioredis';
-import type { Refusal } from '@switchyard/protocol';
 import type { Logger } from '@switchyard/runtime';
 
 export interface RedisEndpoint {
@@ -26,15 +26,20 @@ export type RedisSettings = (
 /**
  * What the connection is for.
  * - `commands`: fails fast while Redis is away, each command has a deadline
- * - `subscriber`: pub/sub; subscriptions come back by themselves after a reconnect
+ * - `subscriber`: pub/sub, by `keepSubscribed` alone: what ioredis resubscribes by itself can get lost
  * - `queue`: adding jobs; as `commands`
  * - `worker`: BullMQ's blocking worker; waits for Redis without limit (BullMQ demands it)
  */
 export type ConnectionUse = 'commands' | 'subscriber' | 'queue' | 'worker';
 
 const COMMAND_DEADLINE_MS = 1_500;
-const SOCKET_SILENCE_MS = 3_000;
 const CONNECT_DEADLINE_MS = 1_000;
+/** A peer that owes an answer for so long has vanished without a FIN, or is frozen: the socket is given up. */
+const SOCKET_SILENCE_MS = { commands: 3_000, queue: 3_000, subscriber: 10_000, worker: 15_000 } as const;
+/** A subscriber is owed nothing, so it asks, to notice that its peer has vanished. */
+const SUBSCRIBER_PING_MS = 5_000;
+/** A frozen peer never closes its side: waiting for that would add as much to every failover. */
+const CLOSE_DEADLINE_MS = 250;
 const MAX_RECONNECT_DELAY_MS = 500;
 
 /** 50 ms, doubling to half a second: a failover is over in two seconds, a longer wait would only add to it. */
@@ -45,6 +50,7 @@ type RedisOptions = AnyRedisOptions & { replyMapping: 'legacy' };
 
 function optionsFor(settings: RedisSettings, use: ConnectionUse, name: string): RedisOptions {
   const waits = use === 'worker';
+  const fails = use === 'commands' || use === 'queue';
   const where: AnyRedisOptions =
     settings.kind === 'single'
       ? { host: settings.endpoint.host, port: settings.endpoint.port }
@@ -63,17 +69,19 @@ function optionsFor(settings: RedisSettings, use: ConnectionUse, name: string): 
     replyMapping: 'legacy',
     connectionName: name,
     connectTimeout: CONNECT_DEADLINE_MS,
-    // A peer that vanished without a FIN: give the socket up when an answer is owed for so long.
-    socketTimeout: waits ? 15_000 : SOCKET_SILENCE_MS,
+    disconnectTimeout: CLOSE_DEADLINE_MS,
+    socketTimeout: SOCKET_SILENCE_MS[use],
     retryStrategy: reconnectDelayMs,
-    // A demoted primary says READONLY: leave it, ask the Sentinels again, and send the refused command there.
-    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
-    maxRetriesPerRequest: waits ? null : 1,
-    enableOfflineQueue: waits || use === 'subscriber',
+    // A demoted primary says READONLY: leave it and ask the Sentinels again. Only a worker sends the refused command there.
+    reconnectOnError: (error) => error.message.startsWith('READONLY') && (waits ? 2 : 1),
+    // Commands that a lost connection owes an answer fail at once. With 1 they would fail at every other loss only.
+    maxRetriesPerRequest: waits ? null : 0,
+    enableOfflineQueue: waits,
     // A command whose answer was lost may have been carried out: its caller decides, not the connection.
     autoResendUnfulfilledCommands: waits,
+    autoResubscribe: false,
     maxLoadingRetryTime: 1_000,
-    ...(waits || use === 'subscriber' ? {} : { commandTimeout: COMMAND_DEADLINE_MS }),
+    ...(fails ? { commandTimeout: COMMAND_DEADLINE_MS } : {}),
     ...(settings.username === undefined ? {} : { username: settings.username }),
     ...(settings.password === undefined ? {} : { password: settings.password }),
     ...(settings.tls ? { tls: {} } : {}),
@@ -84,7 +92,7 @@ function optionsFor(settings: RedisSettings, use: ConnectionUse, name: string): 
 export interface RedisConnections {
   readonly name: string;
   readonly settings: RedisSettings;
-  /** Opens one; it connects in the background, reconnects for ever, and logs only changes. */
+  /** Opens one; it connects in the background, reconnects until `disconnect()` or `stop`, and logs only changes. */
   connect(use: ConnectionUse): Redis;
   stop(): Promise<void>;
 }
@@ -100,52 +108,74 @@ export function createRedis(
     settings,
     connect(use) {
       const redis = new Redis(optionsFor(settings, use, `${name}:${use}`));
-      let state: 'new' | 'up' | 'down' = 'new';
-      let lastFault = '';
-      redis.on('ready', () => {
-        if (state !== 'new') logger.info({ use }, 'redis.connected');
-        state = 'up';
-        lastFault = '';
-      });
-      redis.on('error', (error: Error) => {
-        // ioredis repeats the same fault at every attempt
-        if (error.message === lastFault) return;
-        lastFault = error.message;
-        logger.warn({ use, fault: error.message.slice(0, 200) }, 'redis.unreachable');
-      });
-      redis.on('close', () => {
-        if (state === 'up') logger.warn({ use }, 'redis.disconnected');
-        state = 'down';
-      });
-      redis.on('end', () => open.delete(redis));
       open.add(redis);
+      logChanges(redis, use, logger);
+      keepAlive(redis, use, { until: () => open.delete(redis), logger });
       return redis;
     },
     async stop() {
       for (const redis of open) redis.disconnect();
-      open.clear();
     },
   };
 }
 
-/** True when an error means that Redis could not be reached or could not answer in time, not that the caller erred. */
-export function isRedisUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  return (
-    error.name === 'MaxRetriesPerRequestError' ||
-    /Command timed out|Connection is closed|Stream isn't writeable|All sentinels are unreachable|Socket timeout|ECONN|ETIMEDOUT|EPIPE|EHOSTUNREACH|^(LOADING|MASTERDOWN|READONLY|NOREPLICAS|CLUSTERDOWN|UNBLOCKED)\b/.test(
-      error.message,
-    )
-  );
+function logChanges(redis: Redis, use: ConnectionUse, logger: Logger): void {
+  let state: 'new' | 'up' | 'down' = 'new';
+  let lastFault = '';
+  redis.on('ready', () => {
+    if (state !== 'new') logger.info({ use }, 'redis.connected');
+    state = 'up';
+    lastFault = '';
+  });
+  redis.on('error', (error: Error) => {
+    // ioredis repeats the same fault at every attempt
+    if (error.message === lastFault) return;
+    lastFault = error.message;
+    logger.warn({ use, fault: error.message.slice(0, 200) }, 'redis.unreachable');
+  });
+  redis.on('close', () => {
+    if (state === 'up') logger.warn({ use }, 'redis.disconnected');
+    state = 'down';
+  });
 }
 
-/** The refusal for an error that means "Redis is away"; undefined for every other error. */
-export function redisRefusal(error: unknown): Refusal | undefined {
-  if (!isRedisUnavailable(error)) return undefined;
-  const why = [(error as Error).message.slice(0, 200)];
-  return {
-    code: 'redis_unavailable',
-    detail: 'Redis did not carry the command out; nothing was changed as far as is known',
-    why,
+/** Keeps a connection usable until somebody disconnects it on purpose; `until` is called then, once or more. */
+function keepAlive(redis: Redis, use: ConnectionUse, options: { until: () => void; logger: Logger }): void {
+  const disconnect = redis.disconnect.bind(redis);
+  const ping = (): void => {
+    // what goes wrong closes the socket, and that is told elsewhere
+    if (redis.status === 'ready') redis.ping().catch(() => undefined);
   };
+  const pings = use === 'subscriber' ? setInterval(ping, SUBSCRIBER_PING_MS) : undefined;
+  let wanted = true;
+  redis.disconnect = (reconnect = false) => {
+    if (!reconnect) {
+      wanted = false;
+      clearInterval(pings);
+      options.until();
+    }
+    disconnect(reconnect);
+  };
+  // ioredis gives up for good when a Sentinel announces a new primary in the very moment in which it asks for it
+  // (FailoverDetector.disconnect() while SentinelConnector.connect() resolves): without an error, without a retry.
+  redis.on('end', () => {
+    if (!wanted) return;
+    options.logger.debug({ use }, 'redis.revived');
+    setTimeout(() => {
+      if (wanted) redis.connect().catch(() => undefined);
+    }, reconnectDelayMs(1));
+  });
+}
+
+/** Hears `channels` on a `subscriber` connection: now, and again after every reconnect. Returns what ends it. */
+export function keepSubscribed(subscriber: Redis, channels: readonly string[]): () => void {
+  const subscribe = (): void => {
+    subscriber.subscribe(...channels).catch((error: unknown) => {
+      // a lost connection is made up for by the next one; a refusal (ACL) is for people to see
+      if (subscriber.status === 'ready') subscriber.emit('error', error);
+    });
+  };
+  subscriber.on('ready', subscribe);
+  if (subscriber.status === 'ready') subscribe();
+  return () => subscriber.off('ready', subscribe);
 }

@@ -1,4 +1,5 @@
-export { createRedis, isRedisUnavailable, redisRefusal } from './connection.ts';
+export { createRedis, keepSubscribed } from './connection.ts';
+export { isRedisUnavailable, redisRefusal } from './unavailable.ts';
 export type { ConnectionUse, RedisConnections, RedisEndpoint, RedisSettings } from './connection.ts';
 export { redisSettings, redisSettingsOf } from './settings.ts';
 export { createCatalogStore } from './catalog-store.ts';
