@@ -1,6 +1,7 @@
 import { manualClock } from '@switchyard/testing';
 import { chooseSource } from '@switchyard/backup';
-import type { Ask } from './ask-redis.ts';
+import { RedisNodeError } from '@switchyard/redis';
+import type { GroupProbe } from './group-probe.ts';
 import { createGroupSurvey, serverOf } from './group-survey.ts';
 
 const sentinelSettings = {
@@ -18,26 +19,25 @@ const replicaInfo = (offset: number, link = 'up'): string =>
   `redis_version:7.0.15\r\nrole:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:1\r\nmaster_link_status:${link}\r\nmaster_replid:${replicationId}\r\nslave_repl_offset:${offset}\r\nmaster_repl_offset:${offset}\r\n`;
 
 // Answers as the nodes would; a missing one cannot be reached.
-function group(infos: Readonly<Record<number, string>>, sentinelsUp = 3): Ask {
-  let sentinels = 0;
-  return async ({ kind, port }) => {
-    if (kind === 'sentinel') {
-      sentinels += 1;
-      if (sentinels > sentinelsUp) throw new Error('connect ECONNREFUSED');
-      const replica = (at: number): string[] => ['ip', '10.0.0.1', 'port', String(at), 'flags', 'slave'];
-      return [
-        ['name', 'main', 'ip', '10.0.0.1', 'port', '1', 'flags', 'master', 'config-epoch', '3'],
-        [replica(2), replica(3), replica(0)],
-      ];
-    }
-    const info = infos[port];
-    if (info === undefined) throw new Error('connect ECONNREFUSED');
-    return [info];
+function group(infos: Readonly<Record<number, string>>, sentinelsUp = 3): GroupProbe {
+  const replica = (at: number): string[] => ['ip', '10.0.0.1', 'port', String(at), 'flags', 'slave'];
+  const master = ['name', 'main', 'ip', '10.0.0.1', 'port', '1', 'flags', 'master', 'config-epoch', '3'];
+  let asked = 0;
+  return {
+    sentinel: () => {
+      asked += 1;
+      if (asked > sentinelsUp) return Promise.reject(new RedisNodeError('gone', 'connect ECONNREFUSED'));
+      return Promise.resolve({ master, replicas: [replica(2), replica(3), replica(0)] });
+    },
+    node: ({ port }) => {
+      const info = infos[port];
+      return info === undefined ? Promise.reject(new RedisNodeError('silent', 'no answer')) : Promise.resolve(info);
+    },
   };
 }
 
-const survey = (ask: Ask): ReturnType<ReturnType<typeof createGroupSurvey>> =>
-  createGroupSurvey({ settings: sentinelSettings, ask, clock: manualClock() })();
+const survey = (probe: GroupProbe): ReturnType<ReturnType<typeof createGroupSurvey>> =>
+  createGroupSurvey({ settings: sentinelSettings, probe, clock: manualClock() })();
 
 describe('createGroupSurvey', () => {
   it('finds every node that a Sentinel names, with role, lag and server; ghosts are none', async () => {
@@ -80,7 +80,7 @@ describe('createGroupSurvey', () => {
 
   it('asks the one node of a group without Sentinels', async () => {
     const settings = { kind: 'single', group: 'main', endpoint: { host: '10.0.0.9', port: 1 } } as const;
-    const { nodes } = await createGroupSurvey({ settings, ask: group({ 1: primaryInfo }), clock: manualClock() })();
+    const { nodes } = await createGroupSurvey({ settings, probe: group({ 1: primaryInfo }), clock: manualClock() })();
     expect(nodes).toMatchObject([{ name: '10.0.0.9:1', role: 'primary', state: 'ok' }]);
   });
 });

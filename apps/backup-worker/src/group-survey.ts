@@ -11,10 +11,10 @@ import {
   parseSentinelView,
 } from '@switchyard/replication';
 import type { Address, Failure, NodeObservation, SentinelObservation } from '@switchyard/replication';
-import type { RedisSettings } from '@switchyard/redis';
+import { RedisNodeError, type RedisSettings } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
-import type { Ask } from './ask-redis.ts';
-import { codeOf, textOf } from './system-error.ts';
+import type { GroupProbe } from './group-probe.ts';
+import { textOf } from './system-error.ts';
 
 /** A node with the server that it runs; null when it did not answer. */
 export interface SurveyedNode extends SourceCandidate {
@@ -31,17 +31,17 @@ export interface GroupSurvey {
 /** Asks all Sentinels, then all nodes that any of them names (or the one node of a group without Sentinels). Never rejects. */
 export function createGroupSurvey(options: {
   readonly settings: RedisSettings;
-  readonly ask: Ask;
+  readonly probe: GroupProbe;
   readonly clock: Clock;
 }): () => Promise<GroupSurvey> {
-  const { settings, ask, clock } = options;
+  const { settings, probe, clock } = options;
   return async () => {
     const sentinels =
       settings.kind === 'single'
         ? []
-        : await Promise.all(settings.sentinels.map((at) => askSentinel(ask, at, { group: settings.group, clock })));
+        : await Promise.all(settings.sentinels.map((at) => askSentinel(probe, at, clock)));
     const addresses = settings.kind === 'single' ? [settings.endpoint] : namedBy(sentinels);
-    const nodes = await Promise.all(addresses.map((at) => askNode(ask, at, clock)));
+    const nodes = await Promise.all(addresses.map((at) => askNode(probe, at, clock)));
     const facts = describeGroup(
       { name: settings.group, kind: settings.kind, nodes: nodes.map((node) => node.observation), sentinels },
       // All answers are from this survey, so none is stale.
@@ -64,21 +64,14 @@ export function serverOf(info: string): BackupManifest['server'] | null {
   return redis === undefined ? null : { kind: 'redis', version: redis };
 }
 
-async function askSentinel(
-  ask: Ask,
-  at: Address,
-  options: { readonly group: string; readonly clock: Clock },
-): Promise<SentinelObservation> {
+async function askSentinel(probe: GroupProbe, at: Address, clock: Clock): Promise<SentinelObservation> {
   const nothing = { ...named(at), view: null, tilted: null, replicas: [], ghosts: 0, peers: [], answeredAtMs: null };
   try {
-    const [view, replicas] = await ask({ ...at, kind: 'sentinel' }, [
-      ['SENTINEL', 'MASTER', options.group],
-      ['SENTINEL', 'REPLICAS', options.group],
-    ]);
-    const answeredAtMs = options.clock.monotonicMs();
+    const { master, replicas } = await probe.sentinel(at);
+    const answeredAtMs = clock.monotonicMs();
     return {
       ...nothing,
-      view: parseSentinelView(view),
+      view: parseSentinelView(master),
       ...parseSentinelReplicas(replicas),
       answeredAtMs,
       failure: null,
@@ -89,14 +82,13 @@ async function askSentinel(
 }
 
 async function askNode(
-  ask: Ask,
+  probe: GroupProbe,
   at: Address,
   clock: Clock,
 ): Promise<{ readonly observation: NodeObservation; readonly server: BackupManifest['server'] | null }> {
   const nothing = { ...named(at), info: null, savePoints: null, answeredAtMs: null };
   try {
-    const [reply] = await ask({ ...at, kind: 'node' }, [['INFO']]);
-    const text = String(reply);
+    const text = await probe.node(at);
     const observation = { ...nothing, info: parseInfo(text), answeredAtMs: clock.monotonicMs(), failure: null };
     return { observation, server: serverOf(text) };
   } catch (error) {
@@ -117,7 +109,5 @@ function named(at: Address): Address & { readonly name: string } {
 }
 
 function failureOf(error: unknown): Failure {
-  const detail = textOf(error);
-  if (codeOf(error) === 'ABORT_ERR') return { kind: 'silent', detail: 'it did not answer in time' };
-  return { kind: /^(NOAUTH|WRONGPASS|NOPERM|ERR)\b/.test(detail) ? 'refused' : 'gone', detail };
+  return { kind: error instanceof RedisNodeError ? error.kind : 'gone', detail: textOf(error) };
 }

@@ -6,20 +6,20 @@ import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import { createCatalogStore, createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
 import { fetchSnapshot } from '@switchyard/replication-link';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
-import { createAsk } from './ask-redis.ts';
 import { createBackupMetrics } from './backup-metrics.ts';
 import { createBackupQueue } from './backup-queue.ts';
 import { createBackupRepository } from './backup-repository.ts';
 import { backupRoutes } from './backup-routes.ts';
 import { createBackupWork } from './backup-work.ts';
 import { backupConfig } from './config.ts';
+import { createGroupProbe } from './group-probe.ts';
 import { createGroupSurvey } from './group-survey.ts';
 import { operationRoutes } from './operation-routes.ts';
 import { createOperations } from './operations.ts';
 import { createProver } from './prover.ts';
 import { createPruner } from './prune.ts';
-import { createRepositoryKeeper } from './repository-keeper.ts';
 import { createBackupTaker } from './take-backup.ts';
+import { createUpkeep } from './upkeep.ts';
 import { createBackupVerifier } from './verify-backup.ts';
 import { refusalOfWork } from './work-refusal.ts';
 
@@ -38,8 +38,9 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const scratchDirectory = resolve(config.scratch ?? join(repository.root, '.scratch'));
   const { redisServer: command, proofDeadlineMs: deadlineMs } = config;
   const prover = createProver({ command, scratchDirectory, deadlineMs, clock });
+  const probe = createGroupProbe(settings, { name: `${instanceId}:survey`, clock, logger });
   const takeBackup = createBackupTaker({
-    survey: createGroupSurvey({ settings, ask: createAsk(settings, { logger, name: `${instanceId}:survey` }), clock }),
+    survey: createGroupSurvey({ settings, probe, clock }),
     fetchSnapshot,
     credentials,
     repository,
@@ -89,7 +90,7 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   return [
     connections,
     server,
-    createRepositoryKeeper({ repository, scratchDirectory, operations, metrics: backupMetrics, clock, health, logger }),
+    createUpkeep({ repository, scratchDirectory, prover, operations, metrics: backupMetrics, clock, health, logger }),
     createAgent({ service, id, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
     queue,
   ];

@@ -51,14 +51,20 @@ export function createOperations(directory: string, logger: Logger): Operations 
       }
     }
   };
-  const remember = (record: OperationRecord): void => {
+  const keep = (record: OperationRecord): void => {
     records.set(record.id, record);
-    unwritten.add(record.id);
     for (const id of forgettable([...records.values()], mostKept)) {
       records.delete(id);
       unwritten.add(id);
     }
+  };
+  const write = (): void => {
     writing = writing.then(writeAll);
+  };
+  const remember = (record: OperationRecord): void => {
+    keep(record);
+    unwritten.add(record.id);
+    write();
   };
 
   return {
@@ -82,7 +88,8 @@ export function createOperations(directory: string, logger: Logger): Operations 
         });
       await mkdir(directory, { recursive: true, mode: 0o750 });
       await writeDurably(fileOf(record.id), `${JSON.stringify(record)}\n`);
-      remember(record);
+      keep(record);
+      write();
       return ok(record);
     },
     change: (id, step) => {
