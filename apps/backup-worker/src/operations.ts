@@ -74,8 +74,10 @@ export function createOperations(directory: string, logger: Logger): Operations 
         if (!name.endsWith('.json')) continue;
         const record = await readRecord(join(directory, name));
         if (record === undefined) logger.warn({ file: name }, 'operation.unreadable');
-        else remember(isFinished(record) ? record : interruptOperation(record, 'the worker was restarted'));
+        else if (isFinished(record)) keep(record);
+        else remember(interruptOperation(record, 'the worker was restarted'));
       }
+      write();
       await writing;
     },
     list: () => [...records.values()].toSorted((a, b) => b.createdAtMs - a.createdAtMs),

@@ -51,7 +51,7 @@ export async function makeScratch(options: {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const dataDirectory = await mkdtemp(join(options.directory, directoryPrefix));
   // A socket's path may have 103 bytes at most; a repository's may be longer.
-  const socketDirectory = await mkdtemp(join(tmpdir(), 'switchyard-'));
+  const socketDirectory = await mkdtemp(join(tmpdir(), directoryPrefix));
   const socketPath = join(socketDirectory, 's');
   let child: ChildProcess | undefined;
   let ended: Promise<void> = Promise.resolve();
