@@ -1,0 +1,60 @@
+// Which two data planes does a dispatcher run? One for the traffic of users, one for the control API.
+import {
+  createNodeDataPlane,
+  defaultLimits,
+  defaultTimeouts,
+  type DataPlane,
+  type DataPlaneOptions,
+  type Target,
+  type TrafficPolicy,
+} from '@switchyard/proxy';
+import type { Meters } from '@switchyard/proxy';
+import type { Clock, ConfigOf, Logger } from '@switchyard/runtime';
+import type { dispatcherConfig } from './config.ts';
+import { ownService } from './control-policy.ts';
+
+/** Both listeners, not started. */
+export function createListeners(options: {
+  readonly config: ConfigOf<typeof dispatcherConfig>;
+  readonly traffic: TrafficPolicy;
+  readonly control: TrafficPolicy;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): { readonly traffic: DataPlane; readonly control: DataPlane } {
+  const { config, clock, logger } = options;
+  const common: Omit<DataPlaneOptions, 'name' | 'port' | 'policy'> = {
+    host: config.host,
+    limits: { ...defaultLimits, ...config.limits },
+    timeouts: { ...defaultTimeouts, ...config.timeouts },
+    trustedProxies: config.trustedProxies,
+    announceInstance: config.announceInstance,
+    via: 'switchyard',
+    clock,
+    logger,
+  };
+  return {
+    traffic: createNodeDataPlane({ ...common, name: 'traffic', port: config.trafficPort, policy: options.traffic }),
+    control: createNodeDataPlane({ ...common, name: 'control', port: config.controlPort, policy: options.control }),
+  };
+}
+
+/** The dispatcher's own API as a target of its control listener: reached over loopback when it listens everywhere. */
+export function selfTarget(options: {
+  readonly id: string;
+  readonly address: { readonly host: string; readonly port: number };
+  readonly meters: Meters;
+}): Target {
+  const { id, address, meters } = options;
+  const host = address.host === '0.0.0.0' ? '127.0.0.1' : address.host === '::' ? '::1' : address.host;
+  const origin = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+  return {
+    id,
+    service: ownService,
+    weight: 1,
+    host,
+    port: address.port,
+    secure: false,
+    origin,
+    meter: meters.of(ownService, id),
+  };
+}

@@ -1,0 +1,47 @@
+// What does the dispatcher serve at its own port? Its part of /v1, and the pages that the control listener shows.
+import type { RequestListener } from 'node:http';
+import { createApi } from '@switchyard/http';
+import { platformService } from '@switchyard/protocol';
+import { redisRefusal } from '@switchyard/redis';
+import type { Clock, Health, Logger, Metrics } from '@switchyard/runtime';
+import { createApiDocuments } from './api-documents.ts';
+import { ownerApps } from './control-policy.ts';
+import { dispatcherRoutes, type DispatcherState } from './dispatcher-routes.ts';
+import { pageRoutes } from './page-routes.ts';
+import { pickRoute } from './pick-route.ts';
+import { routeTest } from './route-test.ts';
+import { withTrafficMetrics } from './traffic-metrics.ts';
+
+/** The API; `ownOrigin` is where it will be served. */
+export function createOwnApi(
+  options: DispatcherState & {
+    readonly ownOrigin: () => string;
+    readonly random: () => number;
+    readonly clock: Clock;
+    readonly health: Health;
+    readonly metrics: Metrics;
+    readonly logger: Logger;
+  },
+): RequestListener {
+  const { keeper, version, clock, health, metrics, logger, random } = options;
+  const originOf = (app: string): string | undefined =>
+    app === 'dispatcher'
+      ? options.ownOrigin()
+      : keeper.current()?.services.get(platformService(app))?.picker.candidates[0]?.origin;
+  const monotonicMs = (): number => clock.monotonicMs();
+  const documents = createApiDocuments({ apps: ownerApps, originOf, version, monotonicMs, logger });
+  return createApi({
+    title: 'Switchyard dispatcher',
+    version,
+    routes: [
+      ...dispatcherRoutes(options),
+      pickRoute({ keeper, random, clock }),
+      routeTest(keeper),
+      ...pageRoutes({ keeper, documents, version }),
+    ],
+    health,
+    metrics: withTrafficMetrics(metrics, options),
+    logger,
+    errorToRefusal: redisRefusal,
+  });
+}

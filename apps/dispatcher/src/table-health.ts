@@ -1,0 +1,58 @@
+// How old is what the dispatcher believes? Its readiness and its metrics say so; an old table still serves.
+import { createTicker, type Clock, type Component, type Health, type Logger, type Metrics } from '@switchyard/runtime';
+import type { TableKeeper } from './table-keeper.ts';
+
+const staleAfterMs = 3_000;
+
+/** Sets the check `table` once a second, and the gauge of its age at every scrape. */
+export function watchTable(options: {
+  readonly keeper: TableKeeper;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): Component {
+  const { keeper, health, metrics, clock, logger } = options;
+  metrics.gauge('dispatcher_table_age_seconds', 'Seconds since Redis last confirmed the routing table', {
+    collect: (gauge) => {
+      const { ageMs } = keeper.status();
+      if (Number.isFinite(ageMs)) gauge.set(ageMs / 1_000);
+    },
+  });
+  metrics.gauge('dispatcher_table_kept_instances', 'Instances that Redis forgot and that still get traffic', {
+    collect: (gauge) => gauge.set(keeper.status().keptInstances),
+  });
+  const look = (): Promise<void> => {
+    const { table, ageMs, keptInstances } = keeper.status();
+    health.set('table', checkOf({ table, ageMs, keptInstances }));
+    return Promise.resolve();
+  };
+  return createTicker({ name: 'table-health', everyMs: 1_000, run: look, clock, logger });
+}
+
+/** The check for a table. Only the lack of any table makes the service unready. */
+export function checkOf({ table, ageMs, keptInstances }: ReturnType<TableKeeper['status']>): {
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly critical: boolean;
+} {
+  if (!table) return { ok: false, critical: true, detail: 'waiting for Redis: there is no routing table yet' };
+  const position = `epoch ${table.epoch}, revision ${table.revision}`;
+  const age = `${(ageMs / 1_000).toFixed(0)} s old`;
+  if (table.source === 'disk') {
+    return {
+      ok: false,
+      critical: false,
+      detail: `waiting for Redis: routing by the saved table (${position}, ${age})`,
+    };
+  }
+  if (ageMs > staleAfterMs) {
+    return {
+      ok: false,
+      critical: false,
+      detail: `Redis does not answer: routing by a table that is ${age} (${position})`,
+    };
+  }
+  const kept = keptInstances > 0 ? `; ${keptInstances} instances that Redis forgot are kept` : '';
+  return { ok: true, critical: false, detail: `${position}${kept}` };
+}

@@ -1,0 +1,156 @@
+// How does the table stay right, and what remains of it without Redis? It follows the feed, is kept without limit when Redis
+// is away, survives a Redis that forgot everything, and is saved for a start without Redis.
+//
+//   NONE --disk--> FROM DISK --feed--> FOLLOWING --another epoch that lost instances--> KEEPING LOST ONES (10 s) --> FOLLOWING
+import { createCatalogView, type CatalogView } from '@switchyard/catalog';
+import type { Instance } from '@switchyard/protocol';
+import type { Meters, NamedRoute } from '@switchyard/proxy';
+import type { CatalogFeed, FeedNews } from '@switchyard/redis';
+import { createTicker, type Clock, type Component, type Logger } from '@switchyard/runtime';
+import { tableOf, tableWithRoutes, tableWithService, type RoutingTable, type TableInput } from './routing-table.ts';
+import type { TableFile } from './table-file.ts';
+
+/** The table now, and how far it can be trusted. */
+export interface TableStatus {
+  readonly table: RoutingTable | undefined;
+  /** Ms since Redis last confirmed it, or since it was saved; Infinity without a table. */
+  readonly ageMs: number;
+  /** Instances that Redis lost and that are kept for a moment. */
+  readonly keptInstances: number;
+}
+
+export interface TableKeeper extends Component {
+  /** The table now; undefined until there is one. Read it once for each decision. */
+  current(): RoutingTable | undefined;
+  status(): TableStatus;
+}
+
+export interface TableKeeperOptions {
+  readonly feed: Pick<CatalogFeed, 'view' | 'status' | 'listen'>;
+  readonly file: TableFile;
+  readonly meters: Meters;
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Ms that instances which Redis forgot are kept while they register again; 10000. */
+  readonly keepLostMs?: number;
+}
+
+interface Lost {
+  readonly instances: ReadonlyMap<string, readonly Instance[]>;
+  readonly routes: readonly NamedRoute[];
+  readonly untilMs: number;
+}
+
+const saveEveryMs = 1_000;
+
+/** Start it before the feed, so that it misses nothing. */
+export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
+  const { feed, file, meters, random, clock, logger, keepLostMs = 10_000 } = options;
+  const context = { meters, random };
+  let table: RoutingTable | undefined;
+  let lost: Lost | undefined;
+  let savedUnixMs = 0;
+  let saved: { readonly epoch: number; readonly revision: number } | undefined;
+  let stopListening: (() => void) | undefined;
+
+  const inputFor = (view: CatalogView): TableInput => ({
+    view,
+    source: 'redis',
+    context,
+    ...(lost && { kept: lost.instances, keptRoutes: lost.routes }),
+  });
+
+  const onNews = (news: FeedNews): void => {
+    const { view } = news;
+    if (news.type === 'reset' || !table || table.source === 'disk') {
+      lost = lostBy(view, clock.monotonicMs() + keepLostMs);
+      if (lost) logger.warn({ kept: countOf(lost), epoch: view.epoch, keepLostMs }, 'table.kept_lost_instances');
+      table = tableOf(inputFor(view), table);
+    } else if (news.change.type === 'service') {
+      table = tableWithService(table, news.change.service, inputFor(view));
+    } else if (news.change.type === 'routes') {
+      table = tableWithRoutes(table, inputFor(view));
+    } else {
+      table = { ...table, revision: view.revision };
+    }
+    forget();
+  };
+
+  // A view of another epoch may have lost instances without anybody having removed them: Redis was emptied, rolled back, or
+  // failed over to a replica that lagged. They are alive and will register again; until then they go on serving.
+  function lostBy(view: CatalogView, untilMs: number): Lost | undefined {
+    if (!table || table.epoch === view.epoch) return undefined;
+    const instances = new Map<string, Instance[]>();
+    for (const [name, entry] of table.services) {
+      const gone = entry.instances.filter(({ id }) => view.instance(name, id) === undefined);
+      if (gone.length > 0) instances.set(name, gone);
+    }
+    const lostRoutes = view.routes().size === 0 && table.routes.length > 0;
+    return instances.size > 0 || lostRoutes ? { instances, routes: table.routes, untilMs } : undefined;
+  }
+
+  function forget(): void {
+    meters.retain((service, id) => table?.services.get(service)?.instances.some((one) => one.id === id) ?? false);
+  }
+
+  const load = async (): Promise<void> => {
+    try {
+      const found = await file.read();
+      if (!found || table) return;
+      savedUnixMs = found.savedUnixMs;
+      table = tableOf({ view: createCatalogView(found.snapshot), source: 'disk', context });
+      logger.info({ epoch: table.epoch, revision: table.revision, savedUnixMs }, 'table.loaded_from_disk');
+    } catch (error) {
+      logger.warn({ err: error }, 'table.file_unusable');
+    }
+  };
+
+  const look = async (): Promise<void> => {
+    if (lost && clock.monotonicMs() >= lost.untilMs) {
+      lost = undefined;
+      table = tableOf(inputFor(feed.view), table);
+      forget();
+      logger.info({ epoch: table.epoch, revision: table.revision }, 'table.lost_instances_let_go');
+    }
+    await save();
+  };
+
+  // Never a table that may only be what a Redis without memory says.
+  const save = async (): Promise<void> => {
+    if (!table || table.source === 'disk' || lost) return;
+    const { epoch, revision } = table;
+    if (saved?.epoch === epoch && saved.revision === revision) return;
+    await file.write(feed.view.snapshot(), clock.unixMs());
+    saved = { epoch, revision };
+  };
+
+  const ticker = createTicker({ name: 'table-keeper', everyMs: saveEveryMs, run: look, clock, logger });
+
+  return {
+    name: 'table-keeper',
+    async start(signal) {
+      await load();
+      stopListening = feed.listen(onNews);
+      if (feed.status().loaded) onNews({ type: 'reset', view: feed.view });
+      await ticker.start(signal);
+    },
+    async stop() {
+      stopListening?.();
+      await ticker.stop();
+      await save().catch((error: unknown) => logger.warn({ err: error }, 'table.not_saved'));
+    },
+    current: () => table,
+    status() {
+      const fromDisk = table?.source === 'disk';
+      const ageMs = fromDisk ? Math.max(0, clock.unixMs() - savedUnixMs) : feed.status().ageMs;
+      return { table, ageMs: table ? ageMs : Number.POSITIVE_INFINITY, keptInstances: lost ? countOf(lost) : 0 };
+    },
+  };
+}
+
+function countOf(lost: Lost): number {
+  let count = 0;
+  for (const instances of lost.instances.values()) count += instances.length;
+  return count;
+}

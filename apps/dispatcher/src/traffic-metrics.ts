@@ -1,0 +1,129 @@
+// What do the counters of the data plane look like to Prometheus? Rendered at each scrape from plain numbers, so that a
+// request costs no metric object. Names and units: prometheus.io/docs/practices/naming.
+import type { DataPlane, InstanceMeter, Meters } from '@switchyard/proxy';
+import type { Metrics } from '@switchyard/runtime';
+
+/** Instances beyond this are left out of the text and counted in `switchyard_dispatcher_metrics_omitted`. */
+const mostInstances = 1_000;
+const bucketSeconds: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+type Labels = Readonly<Record<string, string>>;
+interface Family {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge';
+  readonly read: (meter: InstanceMeter) => number;
+}
+
+const perInstance: readonly Family[] = [
+  { name: 'requests_total', help: 'Attempts sent to the instance', type: 'counter', read: (meter) => meter.requests },
+  { name: 'errors_total', help: 'Attempts that failed by its fault', type: 'counter', read: (meter) => meter.errors },
+  { name: 'server_errors_total', help: 'Answers with 5xx', type: 'counter', read: (meter) => meter.serverErrors },
+  {
+    name: 'retries_total',
+    help: 'Attempts after a failure elsewhere',
+    type: 'counter',
+    read: (meter) => meter.retries,
+  },
+  {
+    name: 'stale_connections_total',
+    help: 'Kept connections that were closed at the moment of reuse',
+    type: 'counter',
+    read: (meter) => meter.staleConnections,
+  },
+  { name: 'in_flight', help: 'Requests under way', type: 'gauge', read: (meter) => meter.inFlight },
+  { name: 'tunnels', help: 'Upgraded connections', type: 'gauge', read: (meter) => meter.tunnels },
+];
+
+/** The metrics of the service with those of the data plane behind them. */
+export function withTrafficMetrics(
+  metrics: Metrics,
+  sources: { readonly meters: Meters; readonly planes: readonly DataPlane[] },
+): Metrics {
+  return {
+    ...metrics,
+    contentType: metrics.contentType,
+    text: async () => (await metrics.text()) + trafficText(sources),
+  };
+}
+
+/** The Prometheus text of the data plane. */
+export function trafficText({
+  meters,
+  planes,
+}: {
+  readonly meters: Meters;
+  readonly planes: readonly DataPlane[];
+}): string {
+  const instances: { readonly labels: Labels; readonly meter: InstanceMeter }[] = [];
+  let omitted = 0;
+  meters.each((service, instance, meter) => {
+    if (instances.length < mostInstances) instances.push({ labels: { service, instance }, meter });
+    else omitted += 1;
+  });
+  const lines: string[] = [];
+  for (const { name, help, type, read } of perInstance) {
+    begin(lines, `instance_${name}`, { help, type });
+    for (const { labels, meter } of instances) lines.push(sample(`instance_${name}`, labels, read(meter)));
+  }
+  begin(lines, 'instance_response_seconds', { help: 'Until the head of the answer', type: 'histogram' });
+  for (const { labels, meter } of instances) histogram(lines, labels, meter);
+  listenerLines(lines, planes);
+  begin(lines, 'metrics_omitted', { help: 'Instances that are not shown because there are too many', type: 'gauge' });
+  lines.push(sample('metrics_omitted', {}, omitted));
+  return `${lines.join('\n')}\n`;
+}
+
+function histogram(lines: string[], labels: Labels, { latency }: InstanceMeter): void {
+  for (const bound of bucketSeconds) {
+    lines.push(
+      sample('instance_response_seconds_bucket', { ...labels, le: String(bound) }, latency.countUpTo(bound * 1_000)),
+    );
+  }
+  lines.push(sample('instance_response_seconds_bucket', { ...labels, le: '+Inf' }, latency.count));
+  lines.push(sample('instance_response_seconds_sum', labels, latency.sumMs / 1_000));
+  lines.push(sample('instance_response_seconds_count', labels, latency.count));
+}
+
+function listenerLines(lines: string[], planes: readonly DataPlane[]): void {
+  const all = planes.map((plane) => ({ labels: { listener: plane.name }, stats: plane.stats() }));
+  const family = (name: string, help: string, read: (stats: (typeof all)[number]['stats']) => number): void => {
+    begin(lines, name, { help, type: name.endsWith('_total') ? 'counter' : 'gauge' });
+    for (const { labels, stats } of all) lines.push(sample(name, labels, read(stats)));
+  };
+  family('connections', 'Client connections open', (stats) => stats.connections);
+  family('connections_total', 'Client connections accepted', (stats) => stats.connectionsTotal);
+  family('connections_dropped_total', 'Client connections beyond the limit', (stats) => stats.connectionsDropped);
+  family('requests_total', 'Requests of clients', (stats) => stats.requestsTotal);
+  family('requests_in_flight', 'Requests of clients under way', (stats) => stats.inFlight);
+  family('retries_total', 'Second and further attempts', (stats) => stats.retriesTotal);
+  family('redirects_total', 'Requests answered with a redirect', (stats) => stats.redirectsTotal);
+  family(
+    'client_aborts_total',
+    'Clients that left before their answer was complete',
+    (stats) => stats.clientAbortsTotal,
+  );
+  family('truncated_total', 'Answers that broke off within their body', (stats) => stats.truncatedTotal);
+  begin(lines, 'answers_total', { help: 'Answers of instances by class', type: 'counter' });
+  for (const { labels, stats } of all) {
+    for (const [index, count] of stats.answersByClass.entries()) {
+      if (index > 0) lines.push(sample('answers_total', { ...labels, class: `${index}xx` }, count));
+    }
+  }
+  begin(lines, 'refusals_total', { help: 'Requests refused by the dispatcher itself', type: 'counter' });
+  for (const { labels, stats } of all) {
+    for (const [code, count] of Object.entries(stats.refusalsByCode))
+      lines.push(sample('refusals_total', { ...labels, code }, count));
+  }
+}
+
+const prefix = 'switchyard_dispatcher_';
+
+function begin(lines: string[], name: string, { help, type }: { readonly help: string; readonly type: string }): void {
+  lines.push(`# HELP ${prefix}${name} ${help}`, `# TYPE ${prefix}${name} ${type}`);
+}
+
+function sample(name: string, labels: Labels, value: number): string {
+  const pairs = Object.entries(labels).map(([key, text]) => `${key}="${text.replace(/["\\\n]/g, '\\$&')}"`);
+  return `${prefix}${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`;
+}
