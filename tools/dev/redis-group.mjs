@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync,
 import { join } from 'node:path';
 import { parseRedisConf, parseSentinelConf, renderRedisConf, renderSentinelConf } from './redis-config.mjs';
 import { listening, livePrimary, roleOf } from './redis-live.mjs';
+import { pause } from './process-identity.mjs';
 import { decidePrimary } from './redis-roles.mjs';
 
 export const groupName = 'main';
@@ -104,6 +105,22 @@ export function launchSentinel({ home, name, ports, primary, redisServer }) {
     const args = [confFile(home, name, 'sentinel'), '--sentinel'];
     return { command: redisServer, args, cwd: join(home, 'redis', name), env: { PATH: process.env.PATH }, note: '' };
   };
+}
+
+/**
+ * Resolves when a running node is primary and most Sentinels name it, or after `patienceMs`. A stop in the middle of a
+ * failover would leave files that name the dead primary, though its replicas may hold writes that it has not on disk.
+ */
+export async function failoverOver(ports, patienceMs) {
+  const deadlineMs = performance.now() + patienceMs;
+  const sentinelPorts = sentinelNames.map((name) => ports[name]);
+  for (;;) {
+    const port = await livePrimary({ sentinelPorts, group: groupName });
+    if (port !== undefined && (await roleOf(port)) === 'master') return;
+    // Frozen or dead Sentinels decide nothing: there is nothing to wait for.
+    if (performance.now() >= deadlineMs || port === undefined) return;
+    await pause(200);
+  }
 }
 
 /** Replicas first, primary last: the order in which the nodes have to stop so that no acknowledged write is missed. */

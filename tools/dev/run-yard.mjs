@@ -4,7 +4,7 @@ import { childLogs } from './child-log.mjs';
 import { postGuard } from './guard.mjs';
 import { demoPorts as portsForDemos } from './ports.mjs';
 import { untilReady } from './readiness.mjs';
-import { groupName, nodesInStopOrder, sentinelNames } from './redis-group.mjs';
+import { failoverOver, groupName, nodesInStopOrder, sentinelNames } from './redis-group.mjs';
 import { livePrimary } from './redis-live.mjs';
 import { describeYard, removeRecords } from './run-records.mjs';
 import { notReadyLines, readyLines } from './screen.mjs';
@@ -13,6 +13,7 @@ import { commonEnvironment, demoSpecs, redisSpecs, serviceSpecs } from './yard.m
 
 const readyWithinMs = 60_000;
 const serviceGraceMs = 8_000;
+const failoverPatienceMs = 8_000;
 
 /** Runs the yard until a signal; then stops it and ends this process (0; 1 after a defect; 130 when hurried). */
 export async function runYard(setup) {
@@ -118,10 +119,11 @@ async function stopInOrder(running, ports, withRedis) {
   const deadlineMs = performance.now() + serviceGraceMs;
   const members = (role) => [...running.values()].filter((member) => member.role === role);
   const stopAll = (some, graceMs) => Promise.all(some.map((member) => member.stop(Math.max(graceMs, 500))));
-  const order = withRedis ? await nodesInStopOrder(ports) : undefined;
   await stopAll(members('demo'), deadlineMs - performance.now());
   await stopAll(members('service'), deadlineMs - performance.now());
-  if (order === undefined) return;
+  if (!withRedis) return;
+  await failoverOver(ports, failoverPatienceMs);
+  const order = await nodesInStopOrder(ports);
   await stopAll(members('sentinel'), 3_000);
   for (const names of [order.replicas, order.primaries]) {
     await stopAll(
