@@ -55,6 +55,8 @@ export const followEvent = (
     return { ...state, attempt: mark(state, note(attempt, nowMs, text), event, nowMs) };
   }
   const { attempt } = state;
+  // Late words about the failover before: its leader ends it a second after the others have switched.
+  if (event.primary !== null && attempt.from !== null && !sameAddress(event.primary, attempt.from)) return state;
   if (event.type.startsWith('-failover-abort')) return { ...state, attempt: aborted(note(attempt, nowMs, text)) };
   // Down or up again of a replica or a Sentinel is no step of this failover.
   const isOther = !isPrimary && (event.type.endsWith('sdown') || event.type.endsWith('odown'));

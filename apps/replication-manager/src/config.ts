@@ -1,0 +1,37 @@
+// Which settings does the replication-manager have?
+import { redisSettings } from '@switchyard/redis';
+import { setting } from '@switchyard/runtime';
+
+export const replicationConfig = {
+  host: setting.string({
+    env: 'SWITCHYARD_HOST',
+    default: '127.0.0.1',
+    doc: 'Address to listen on. There is no authentication yet: anything but loopback opens the API to the network.',
+  }),
+  advertiseHost: setting.string({
+    env: 'SWITCHYARD_ADVERTISE_HOST',
+    optional: true,
+    doc: 'Host under which others reach this process; by default the address it listens on.',
+  }),
+  port: setting.port({ env: 'SWITCHYARD_REPLICATION_PORT', default: 4724, doc: 'Port of the API for Redis groups.' }),
+  pollMs: setting.durationMs({
+    env: 'SWITCHYARD_REPLICATION_POLL_MS',
+    default: 250,
+    min: 50,
+    max: 5_000,
+    doc: 'How often nodes and Sentinels are asked; every 50 ms while a failover is under way.',
+  }),
+  nodeNames: setting.list({
+    env: 'SWITCHYARD_REPLICATION_NODE_NAMES',
+    default: ['r1=127.0.0.1:4731', 'r2=127.0.0.1:4732', 'r3=127.0.0.1:4733'],
+    item: /^[A-Za-z0-9._-]{1,64}=[^\s,=]+:\d{1,5}$/,
+    itemName: 'name=host:port',
+    doc: 'What people call the nodes. Names only: which nodes there are, and their roles, the Sentinels say. A node without a name is called by its address.',
+  }),
+  stateDir: setting.string({
+    env: 'SWITCHYARD_STATE_DIR',
+    default: '.switchyard/state/replication-manager',
+    doc: 'Directory of the journal of failovers; survives the loss of Redis.',
+  }),
+  redis: redisSettings,
+} as const;

@@ -1,0 +1,116 @@
+// Which endpoints does the replication-manager have? Groups, their history, and addresses for load balancers.
+import { route, type Reply, type Route } from '@switchyard/http';
+import {
+  redisAddressSchema,
+  redisFailoverSchema,
+  redisGroupViewSchema,
+  refuse,
+  type RedisNodeView,
+  type Refusal,
+  type Result,
+} from '@switchyard/protocol';
+import { pickPrimary, pickReplica } from '@switchyard/replication';
+import { z } from 'zod';
+import type { GroupWatch } from './group-watch.ts';
+import type { History } from './history.ts';
+
+/** A group with everything that is told about it. */
+export interface ServedGroup {
+  readonly watch: GroupWatch;
+  readonly history: History;
+}
+
+const params = z.object({ group: z.string().min(1).max(64) });
+const tags = ['redis'];
+/** Plain digits: an empty value, a sign or a unit is a mistake and not a number. */
+const bytes = z
+  .string()
+  .regex(/^\d{1,15}$/, 'must be a number of bytes, such as 1048576')
+  .transform(Number);
+const limit = z.coerce.number().int().min(1).max(1_000);
+const path = '/v1/redis/groups/:group';
+
+/** Routes below `/v1/redis/groups`. */
+export const redisRoutes = (groups: readonly ServedGroup[]): Route[] => {
+  const inGroup = (name: string, answer: (group: ServedGroup) => Reply): Reply => {
+    const group = groups.find(({ watch }) => watch.name === name);
+    return group === undefined ? unknownGroup(name, groups) : answer(group);
+  };
+  return [
+    route({
+      method: 'get',
+      path: '/v1/redis/groups',
+      summary: 'All groups of Redis nodes that are watched',
+      tags,
+      query: z.strictObject({}),
+      responses: {
+        200: { description: 'The groups', schema: z.object({ groups: z.array(redisGroupViewSchema) }) },
+      },
+      handle: () => ({ status: 200, body: { groups: groups.map(({ watch }) => watch.view()) } }),
+    }),
+    route({
+      method: 'get',
+      path,
+      summary: 'One group: roles, offsets, lag, fitness of each node, the true quorum, problems with what helps',
+      tags,
+      params,
+      query: z.strictObject({}),
+      responses: { 200: { description: 'The group', schema: redisGroupViewSchema } },
+      handle: ({ params: { group } }) => inGroup(group, ({ watch }) => ({ status: 200, body: watch.view() })),
+    }),
+    route({
+      method: 'get',
+      path: `${path}/history`,
+      summary: 'Failovers and switchovers, newest first, with phases, evidence, outage and verdict on lost writes',
+      tags,
+      params,
+      query: z.strictObject({ limit: limit.default(100) }),
+      responses: {
+        200: { description: 'The history', schema: z.object({ history: z.array(redisFailoverSchema) }) },
+      },
+      handle: ({ params: { group }, query }) =>
+        inGroup(group, ({ history }) => ({ status: 200, body: { history: history.list().slice(0, query.limit) } })),
+    }),
+    route({
+      method: 'get',
+      path: `${path}/primary`,
+      summary: 'Where writes go now; 503 while there is no primary (for health checks of load balancers)',
+      tags,
+      params,
+      query: z.strictObject({}),
+      responses: {
+        200: { description: 'The primary', schema: redisAddressSchema },
+        503: { description: 'There is none; why names each problem' },
+      },
+      handle: ({ params: { group } }) =>
+        inGroup(group, ({ watch }) => addressOr(watch.view().name, pickPrimary(watch.view()))),
+    }),
+    route({
+      method: 'get',
+      path: `${path}/replica`,
+      summary: 'The replica that lags least, within maxLagBytes if given; 503 when none is fit',
+      tags,
+      params,
+      query: z.strictObject({ maxLagBytes: bytes.optional() }),
+      responses: {
+        200: { description: 'The replica', schema: redisAddressSchema },
+        503: { description: 'None is fit; why names each node and its reason' },
+      },
+      handle: ({ params: { group }, query }) =>
+        inGroup(group, ({ watch }) =>
+          addressOr(watch.view().name, pickReplica(watch.view(), query.maxLagBytes ?? null)),
+        ),
+    }),
+  ];
+};
+
+const unknownGroup = (name: string, groups: readonly ServedGroup[]): Refusal =>
+  refuse('not_found', `there is no Redis group named ${name}`, {
+    next: `known groups: ${groups.map(({ watch }) => watch.name).join(', ')}`,
+  }).error;
+
+const addressOr = (group: string, picked: Result<RedisNodeView>): Reply => {
+  if (!picked.ok) return picked.error;
+  const { name, host, port, lagBytes } = picked.value;
+  return { status: 200, body: { group, name, host, port, lagBytes } };
+};

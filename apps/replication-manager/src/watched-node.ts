@@ -1,0 +1,81 @@
+// What did one Redis node say last? Asks it again and again, one question at a time, and keeps the latest answer.
+import { parseInfo, type Endpoint, type Failure, type NodeObservation } from '@switchyard/replication';
+import { RedisNodeError, type RedisNodeAdmin } from '@switchyard/redis';
+import type { Clock } from '@switchyard/runtime';
+
+/** One node under observation. */
+export interface WatchedNode {
+  readonly endpoint: Endpoint;
+  readonly admin: RedisNodeAdmin;
+  /** The latest look; never waits. */
+  observation(): NodeObservation;
+  /** Asks, unless the last question is still open. */
+  poll(): void;
+  close(): void;
+}
+
+/** Settings change seldom: they are asked for so much more seldom. */
+const settingsEveryMs = 30_000;
+
+/** Watches the node behind `admin`. Starts nothing by itself: call `poll`. */
+export const watchNode = (options: {
+  readonly endpoint: Endpoint;
+  readonly admin: RedisNodeAdmin;
+  readonly clock: Clock;
+  /** It stopped answering, or answers again. */
+  readonly onTurn: () => void;
+}): WatchedNode => {
+  const { endpoint, admin, clock, onTurn } = options;
+  let observation: NodeObservation = {
+    ...endpoint,
+    info: null,
+    savePoints: null,
+    answeredAtMs: null,
+    failure: null,
+  };
+  let asking = false;
+  let settingsAskedAtMs = -Infinity;
+
+  const askSettings = async (): Promise<void> => {
+    if (clock.monotonicMs() - settingsAskedAtMs < settingsEveryMs) return;
+    settingsAskedAtMs = clock.monotonicMs();
+    // Without the permission for CONFIG it stays unknown; that is no failure of the node.
+    const savePoints = await admin.configGet('save').catch(() => undefined);
+    observation = { ...observation, savePoints: savePoints ?? null };
+  };
+
+  const ask = async (): Promise<void> => {
+    try {
+      const info = parseInfo(await admin.info());
+      const isBack = observation.failure !== null;
+      observation = { ...observation, info, answeredAtMs: clock.monotonicMs(), failure: null };
+      if (isBack) onTurn();
+      await askSettings();
+    } catch (error) {
+      const failure = failureOf(error);
+      const isNew = observation.failure?.kind !== failure.kind;
+      observation = { ...observation, failure };
+      if (isNew) onTurn();
+    }
+  };
+
+  return {
+    endpoint,
+    admin,
+    observation: () => observation,
+    poll() {
+      if (asking) return;
+      asking = true;
+      void ask().finally(() => {
+        asking = false;
+      });
+    },
+    close: () => admin.close(),
+  };
+};
+
+/** The failure of a question as data. */
+export const failureOf = (error: unknown): Failure =>
+  error instanceof RedisNodeError
+    ? { kind: error.kind, detail: error.message }
+    : { kind: 'silent', detail: error instanceof Error ? error.message : String(error) };
