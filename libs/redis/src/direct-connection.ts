@@ -111,8 +111,9 @@ export const openSocket = (options: DirectOptions & { readonly subscribes?: bool
     enableReadyCheck: false,
     enableOfflineQueue: subscribes,
     autoResubscribe: true,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: null,
+    // Of a connection that closes, questions fail at once: with `null` ioredis would never settle them. A subscription stays.
+    autoResendUnfulfilledCommands: subscribes,
+    maxRetriesPerRequest: subscribes ? null : 0,
     retryStrategy: () => wait.next(),
     keepAlive: 5_000,
     ...(access.username === undefined ? {} : { username: access.username }),
@@ -133,6 +134,8 @@ const faultOf = (error: unknown): RedisNodeError => {
   const { name, message, code } = error as Error & { readonly code?: string };
   const detail = message.slice(0, longestDetail);
   if (name === 'ReplyError') return new RedisNodeError('refused', detail, { cause: error });
+  if (name === 'MaxRetriesPerRequestError')
+    return new RedisNodeError('gone', 'the connection was closed', { cause: error });
   const gone = goneCodes.has(code ?? '') || message === 'Connection is closed.';
   return new RedisNodeError(gone ? 'gone' : 'silent', detail, { cause: error });
 };

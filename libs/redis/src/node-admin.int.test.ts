@@ -54,6 +54,21 @@ describe('questions to one node', () => {
     await eventually(() => admin.ping(), { timeoutMs: 1_000 });
   });
 
+  it('work again when the node was frozen for so long that its connection was given up', async () => {
+    redis.freeze();
+    // Watched as a manager does: asked again and again.
+    const fault = await eventually(
+      async () => {
+        const said = await admin.info().catch((error: Error) => error.message);
+        return /Socket timeout|closed/.test(said) && said;
+      },
+      { timeoutMs: 10_000, intervalMs: 100 },
+    );
+    expect(fault).toBeDefined();
+    redis.resume();
+    await eventually(() => admin.ping(), { timeoutMs: 4_000 });
+  }, 20_000);
+
   it('tell a node that is gone from one that is silent, and reach it again after its restart', async () => {
     await redis.kill();
     await eventually(async () => expect(await faultOf(admin.ping())).toBe('gone'));
