@@ -45,6 +45,8 @@ it('decides', async () => [decide(Date.now()), readFileSync, request, fake]);\n`
   'libs/redis/src/queues.ts': `${header}export { store } from './store.ts';\n`,
   'libs/redis/src/store.ts': `${header}import { Redis } from 'ioredis';\nimport { keys } from '@switchyard/protocol';
 import type { decide } from '@switchyard/catalog';\nexport const store = async (): Promise<unknown> => [Redis, keys] as unknown as typeof decide;\n`,
+  'libs/redis/src/one.ts': `${header}import type { Other } from './other.ts';\nexport interface One { other: Other }\n`,
+  'libs/redis/src/other.ts': `${header}import type { One } from './one.ts';\nexport interface Other { one: One }\n`,
   'libs/redis/src/scripts/commit.lua': '-- Guarantee: one.\nreturn KEYS[1]\n',
   'libs/http/package.json': project('http', 'adapter', {
     dependencies: { express: '1.0.0', ioredis: '1.0.0', '@switchyard/redis': '*' },
