@@ -3,8 +3,9 @@ import { createTicker, type Clock, type Component, type Health, type Logger, typ
 import type { TableKeeper } from './table-keeper.ts';
 
 const staleAfterMs = 3_000;
+const lookEveryMs = 250;
 
-/** Sets the check `table` once a second, and the gauge of its age at every scrape. */
+/** Sets the check `table` four times a second, and the gauge of its age at every scrape. */
 export function watchTable(options: {
   readonly keeper: TableKeeper;
   readonly health: Health;
@@ -27,7 +28,7 @@ export function watchTable(options: {
     health.set('table', checkOf({ table, ageMs, keptInstances }));
     return Promise.resolve();
   };
-  return createTicker({ name: 'table-health', everyMs: 1_000, run: look, clock, logger });
+  return createTicker({ name: 'table-health', everyMs: lookEveryMs, run: look, clock, logger });
 }
 
 /** The check for a table. Only the lack of any table makes the service unready. */

@@ -63,9 +63,12 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
 
   const onNews = (news: FeedNews): void => {
     const { view } = news;
+    if (lost) lost = { ...lost, instances: withoutKnown(lost.instances, view) };
     if (news.type === 'reset' || !table || table.source === 'disk') {
+      const before = lost;
       lost = lostBy(view, clock.monotonicMs() + keepLostMs);
-      if (lost) logger.warn({ kept: countOf(lost), epoch: view.epoch, keepLostMs }, 'table.kept_lost_instances');
+      if (lost && lost !== before)
+        logger.warn({ kept: countOf(lost), epoch: view.epoch, keepLostMs }, 'table.kept_lost_instances');
       table = tableOf(inputFor(view), table);
     } else if (news.change.type === 'service') {
       table = tableWithService(table, news.change.service, inputFor(view));
@@ -80,7 +83,8 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
   // A view of another epoch may have lost instances without anybody having removed them: Redis was emptied, rolled back, or
   // failed over to a replica that lagged. They are alive and will register again; until then they go on serving.
   function lostBy(view: CatalogView, untilMs: number): Lost | undefined {
-    if (!table || table.epoch === view.epoch) return undefined;
+    if (!table) return undefined;
+    if (table.epoch === view.epoch) return lost;
     const instances = new Map<string, Instance[]>();
     for (const [name, entry] of table.services) {
       const gone = entry.instances.filter(({ id }) => view.instance(name, id) === undefined);
@@ -147,6 +151,14 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
       return { table, ageMs: table ? ageMs : Number.POSITIVE_INFINITY, keptInstances: lost ? countOf(lost) : 0 };
     },
   };
+}
+
+// Who has registered again is the catalog's business from then on: it may leave, and must not come back from here.
+function withoutKnown(lost: Lost['instances'], view: CatalogView): Lost['instances'] {
+  const left = [...lost].map(([name, instances]) => {
+    return [name, instances.filter(({ id }) => view.instance(name, id) === undefined)] as const;
+  });
+  return new Map(left.filter(([, instances]) => instances.length > 0));
 }
 
 function countOf(lost: Lost): number {

@@ -1,0 +1,49 @@
+import { createMeters, type DataPlane, type DataPlaneStats } from '@switchyard/proxy';
+import { trafficText } from './traffic-metrics.ts';
+
+const stats: DataPlaneStats = {
+  connections: 1,
+  connectionsTotal: 2,
+  connectionsDropped: 0,
+  requestsTotal: 3,
+  inFlight: 0,
+  tunnels: 0,
+  retriesTotal: 1,
+  redirectsTotal: 0,
+  clientAbortsTotal: 0,
+  truncatedTotal: 0,
+  answersByClass: [0, 0, 5, 0, 0, 1],
+  refusalsByCode: { no_route: 2 },
+};
+const plane = { name: 'traffic', stats: () => stats } as unknown as DataPlane;
+
+describe('the metrics of the data plane', () => {
+  it('are Prometheus text with one TYPE for each family and a value on each line', () => {
+    const meters = createMeters();
+    const meter = meters.of('shop', 'a"b');
+    meter.requests = 7;
+    meter.latency.record(3);
+    const text = trafficText({ meters, planes: [plane] });
+    const lines = text.trimEnd().split('\n');
+    for (const line of lines)
+      expect(line).toMatch(
+        /^# (HELP|TYPE) switchyard_dispatcher_\w+ .+$|^switchyard_dispatcher_\w+(\{.+\})? [\d.e+-]+$/,
+      );
+    const families = lines.filter((line) => line.startsWith('# TYPE')).map((line) => line.split(' ')[2]);
+    expect(new Set(families).size).toBe(families.length);
+    expect(text).toContain('switchyard_dispatcher_instance_requests_total{service="shop",instance="a\\"b"} 7\n');
+    expect(text).toContain(
+      'switchyard_dispatcher_instance_response_seconds_bucket{service="shop",instance="a\\"b",le="0.005"} 1\n',
+    );
+    expect(text).toContain('switchyard_dispatcher_answers_total{listener="traffic",class="2xx"} 5\n');
+    expect(text).toContain('switchyard_dispatcher_refusals_total{listener="traffic",code="no_route"} 2\n');
+  });
+
+  it('are bounded by a number of instances', () => {
+    const meters = createMeters();
+    for (let index = 0; index < 1_005; index += 1) meters.of('shop', `i${index}`);
+    const text = trafficText({ meters, planes: [] });
+    expect(text).toContain('switchyard_dispatcher_metrics_omitted 5\n');
+    expect(text.match(/instance_requests_total\{/g)).toHaveLength(1_000);
+  });
+});
