@@ -44,9 +44,16 @@ export const watchNode = (options: {
     observation = { ...observation, savePoints: savePoints ?? null };
   };
 
+  /** Sentinel closes all connections of a node whose role it changes: that alone does not mean that the node is gone. */
+  const askTwice = (): Promise<string> =>
+    admin.info().catch((error: unknown) => {
+      if (observation.failure === null && failureOf(error).kind === 'gone') return admin.info();
+      throw error;
+    });
+
   const ask = async (): Promise<void> => {
     try {
-      const info = parseInfo(await admin.info());
+      const info = parseInfo(await askTwice());
       const isBack = observation.failure !== null;
       observation = { ...observation, info, answeredAtMs: clock.monotonicMs(), failure: null };
       if (isBack) onTurn();

@@ -18,8 +18,8 @@ export interface WatchedSentinel {
   poll(): void;
 }
 
-/** Who else belongs to the group changes seldom: it is asked for so often. */
-const membersEveryMs = 1_000;
+/** Who else belongs to the group, and whether this one is tilted, changes seldom: it is asked for so often. */
+const restEveryMs = 1_000;
 
 /** Watches `member`. Starts nothing by itself: call `poll`. */
 export const watchSentinel = (options: {
@@ -42,26 +42,29 @@ export const watchSentinel = (options: {
     failure: null,
   };
   let asking = false;
-  let membersAskedAtMs = -Infinity;
+  let restAskedAtMs = -Infinity;
 
   const ask = async (): Promise<void> => {
     try {
-      const [master, info] = await Promise.all([member.master(), member.info()]);
+      const view = parseSentinelView(await member.master());
       const nowMs = clock.monotonicMs();
-      const view = parseSentinelView(master);
       const isTurn = observation.failure !== null || view?.epoch !== observation.view?.epoch;
       observation = {
         ...observation,
         view,
-        tilted: parseInfo(info).tilted,
         answeredAtMs: nowMs,
         failure: null,
       };
       if (isTurn) onTurn();
-      if (nowMs - membersAskedAtMs < membersEveryMs) return;
-      membersAskedAtMs = nowMs;
-      const [replicas, peers] = await Promise.all([member.replicas(), member.sentinels()]);
-      observation = { ...observation, ...parseSentinelReplicas(replicas), peers: parseSentinelPeers(peers) };
+      if (nowMs - restAskedAtMs < restEveryMs) return;
+      restAskedAtMs = nowMs;
+      const [info, replicas, peers] = await Promise.all([member.info(), member.replicas(), member.sentinels()]);
+      observation = {
+        ...observation,
+        ...parseSentinelReplicas(replicas),
+        tilted: parseInfo(info).tilted,
+        peers: parseSentinelPeers(peers),
+      };
     } catch (error) {
       const failure = failureOf(error);
       const isNew = observation.failure?.kind !== failure.kind;

@@ -19,6 +19,9 @@ export interface TopologyOptions {
   readonly promoting?: Address | null;
 }
 
+/** r2 before r10. */
+const names = new Intl.Collator('en', { numeric: true });
+
 /** Describes the group. Never throws; what is not known is null, and why is in `problems` and in each node's `reason`. */
 export const describeGroup = (group: GroupObservation, options: TopologyOptions): GroupFacts => {
   const { nowMs, promoting = null, limits = defaultLimits } = options;
@@ -26,7 +29,7 @@ export const describeGroup = (group: GroupObservation, options: TopologyOptions)
   const primary = confirmedPrimary(group, verdict, { nowMs, limits });
   const nodes = group.nodes
     .map((node) => nodeView(node, { group, verdict, primary, promoting, limits, nowMs }))
-    .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+    .sort((a, b) => names.compare(a.name, b.name));
   const problems = problemsOf({ group, verdict, nodes, primary, limits, nowMs });
   const degraded = problems.some(({ advice }) => !advice);
   const serving = degraded ? 'degraded' : 'ok';
