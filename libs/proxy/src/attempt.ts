@@ -91,7 +91,6 @@ export function startAttempt(options: AttemptOptions, events: AttemptEvents): At
     maxHeaderSize: options.answerHeadBytes,
     agent: own ? false : target.secure ? agents.secure : agents.plain,
     ...(options.upgrade ? { allowHalfOpen: true } : {}),
-    ...(target.secure ? { servername: target.host } : {}),
   });
   // Without a limit on their number: headers beyond it would be dropped without a word. Their bytes are limited.
   request.maxHeadersCount = 0;

@@ -42,7 +42,7 @@ export function requestHeaders(headers: HeaderList, facts: RequestHeaderFacts): 
 /** The client's own id when it is fit to be repeated in logs and answers, else a new one. */
 export function requestIdOf(headers: HeaderList, newId: () => string): string {
   const given = valueOf(headers, 'x-request-id');
-  return given !== undefined && /^[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}$/.test(given) ? given : newId();
+  return given !== undefined && /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : newId();
 }
 
 /** How often this request already went through a dispatcher of this name. */
