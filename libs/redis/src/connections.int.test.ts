@@ -6,6 +6,7 @@ import { instanceInputSchema } from '@switchyard/protocol';
 import { createLogger, systemClock } from '@switchyard/runtime';
 import { eventually, freePort, startRedis, startSentinelGroup } from '@switchyard/testing';
 import type { SentinelGroup, TestRedis } from '@switchyard/testing';
+import { replicatedPrimary } from './failover-fixture.ts';
 import {
   createCatalogFeed,
   createCatalogStore,
@@ -223,9 +224,8 @@ describe('connections to a group that fails over', () => {
       await store.commit(decision.commit);
       await eventually(() => expect(feed.view.instance('shop', 'a')).toBeDefined());
       const before = feed.status();
-      const primary = await group.primary();
       // what the replicas have not got is lost with the primary, by design
-      await primary.cli('WAIT', 2, 2_000);
+      const primary = await replicatedPrimary(group);
 
       const killedMs = performance.now();
       await primary.kill();

@@ -1,11 +1,13 @@
 // How does slow work get done once, on schedule, through failovers? BullMQ, with connections that never hang.
 //
 // Facts from BullMQ's guides and issues 3088, 4378, 4586: a worker needs `maxRetriesPerRequest: null`; a lock must outlive a
-// failover; a worker can stop taking jobs after an outage without an error, so one that makes no progress is made anew.
+// failover; a worker can stop taking jobs after an outage without an error, so one that makes no progress is made anew. From the
+// source of 6.7: a Queue asks for Redis's version once, when it is made, and never works again if nobody answers then; `close`
+// of a Worker waits for a Redis that is away.
 import { Queue, Worker } from 'bullmq';
 import type { Job, JobsOptions, Processor } from 'bullmq';
 import { keys } from '@switchyard/protocol';
-import { createTicker } from '@switchyard/runtime';
+import { createTicker, withDeadline } from '@switchyard/runtime';
 import type { Clock, Component, Logger } from '@switchyard/runtime';
 import type { RedisConnections } from './connection.ts';
 
@@ -13,6 +15,8 @@ import type { RedisConnections } from './connection.ts';
 const LOCK_MS = 30_000;
 const STUCK_MS = 30_000;
 const WATCH_EVERY_MS = 5_000;
+/** How long a stop waits for the job in work; one that takes longer is begun again by another worker. */
+const JOB_END_MS = 3_000;
 const KEEP = { count: 200, age: 7 * 86_400 } as const;
 
 const jobOptions: JobsOptions = {
@@ -42,10 +46,12 @@ export function createJobQueue<T extends object>(
 ): JobQueue<T> {
   const connection = connections.connect('queue');
   const queue = new Queue(name, {
-    connection: connection,
+    connection,
     prefix: keys.queuePrefix,
     defaultJobOptions: jobOptions,
+    // made before Redis is there; each command finds out by itself
     skipWaitingForReady: true,
+    skipVersionCheck: true,
   });
   queue.on('error', (error: Error) => logger.debug({ fault: error.message }, 'queue.error'));
   return {
@@ -87,26 +93,27 @@ export function createJobWorker<T extends object>(
   let worker: Worker | undefined;
   let connection: ReturnType<RedisConnections['connect']> | undefined;
   let stopping = new AbortController();
-  let inWork = 0;
+  const inWork = new Set<Promise<unknown>>();
   let progressAtMs = clock.monotonicMs();
 
   const progress = (): void => {
     progressAtMs = clock.monotonicMs();
   };
   const handle: Processor = async (job) => {
-    inWork += 1;
+    const work = process(job as Job<T>, stopping.signal);
+    inWork.add(work);
     progress();
     try {
-      return await process(job as Job<T>, stopping.signal);
+      return await work;
     } finally {
-      inWork -= 1;
+      inWork.delete(work);
       progress();
     }
   };
   const open = (): void => {
     connection = connections.connect('worker');
     worker = new Worker(queue, handle, {
-      connection: connection,
+      connection,
       prefix: keys.queuePrefix,
       concurrency: options.concurrency ?? 1,
       lockDuration: LOCK_MS,
@@ -121,21 +128,25 @@ export function createJobWorker<T extends object>(
     );
     progress();
   };
-  const close = async (force: boolean): Promise<void> => {
+  /** Waits for the job in work, but not for a Redis that is away. */
+  const close = async (): Promise<void> => {
     const [oldWorker, oldConnection] = [worker, connection];
     worker = undefined;
     try {
-      await oldWorker?.close(force);
+      const closed = oldWorker?.close(oldConnection?.status !== 'ready');
+      await withDeadline(Promise.allSettled([closed, ...inWork]), JOB_END_MS, `the end of the worker of ${queue}`);
+    } catch (error) {
+      logger.warn({ queue, inWork: inWork.size, err: error }, 'worker.abandoned');
     } finally {
       oldConnection?.disconnect();
     }
   };
   const watch = async (): Promise<void> => {
     const counts = await watchQueue.counts();
-    if (inWork > 0 || (counts['waiting'] ?? 0) === 0) return progress();
+    if (inWork.size > 0 || (counts['waiting'] ?? 0) === 0) return progress();
     if (clock.monotonicMs() - progressAtMs < STUCK_MS) return;
     logger.warn({ queue, waiting: counts['waiting'] }, 'worker.stuck');
-    await close(true);
+    await close();
     open();
   };
   const ticker = createTicker({ name: `worker-watch:${queue}`, everyMs: WATCH_EVERY_MS, run: watch, clock, logger });
@@ -153,7 +164,7 @@ export function createJobWorker<T extends object>(
     async stop() {
       stopping.abort(new Error('the worker is stopping'));
       await ticker.stop();
-      await close(inWork === 0);
+      await close();
       await watchQueue.stop?.();
     },
   };
