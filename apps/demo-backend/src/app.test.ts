@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
@@ -222,7 +223,10 @@ describe('the demonstration back end', () => {
   });
 });
 
-/** Sends bytes as they are. Without `giveUpMs` it reads until the other side closes; with it, it never reads and hangs up. */
+/**
+ * Sends bytes as they are. Without `giveUpMs` it reads until the other side closes; with it, it never reads, and hangs up so
+ * long after the request has arrived.
+ */
 async function raw(
   app: Parameters<typeof createServer>[1],
   head: string,
@@ -233,17 +237,21 @@ async function raw(
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
+  const arrived = once(server, 'request');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const closed = once(socket, 'close');
   let answer = '';
   if (giveUpMs === undefined) socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
   else socket.pause();
   socket.on('error', () => undefined);
   socket.write(head);
   if (body) socket.write(body);
-  await new Promise<void>((resolve) => {
-    socket.on('close', () => resolve());
-    if (giveUpMs !== undefined) setTimeout(() => socket.destroy(), giveUpMs);
-  });
+  if (giveUpMs !== undefined) {
+    await arrived;
+    await systemClock.sleep(giveUpMs);
+    socket.destroy();
+  }
+  await closed;
   // Fails by the test's own deadline when a request of a vanished client is still under way.
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
