@@ -8,9 +8,14 @@ Starts the local yard in the foreground: Redis with replicas and Sentinels, all 
   --ephemeral    keep nothing: data goes to a temporary folder that is removed at the end
   -h, --help     this text
 
-Environment: SWITCHYARD_HOME (default .switchyard), SWITCHYARD_PORT_OFFSET=N shifts all ports (a second yard),
-SWITCHYARD_REDIS_URL uses that Redis and starts none, SWITCHYARD_REDIS_SERVER names the redis-server to start,
-SWITCHYARD_<PART>_PORT one port (docs: CONTRIBUTING.md).`;
+Environment:
+  SWITCHYARD_HOME           where data and logs lie (default .switchyard)
+  SWITCHYARD_PORT_OFFSET    is added to every port of the contract: a second yard beside the first
+  SWITCHYARD_REDIS_URL      a Redis that runs already; none is started
+  SWITCHYARD_REDIS_SERVER   the redis-server to start, 7 or newer
+  one port                  SWITCHYARD_DISPATCHER_TRAFFIC_PORT, SWITCHYARD_DISPATCHER_CONTROL_PORT,
+                            SWITCHYARD_{REGISTRY,MONITOR,MONITOR_2,DISPATCHER,REPLICATION,BACKUP}_PORT
+  several                   SWITCHYARD_REDIS_PORTS=a,b,c  SWITCHYARD_SENTINEL_PORTS=a,b,c  SWITCHYARD_DEMO_PORT (first)`;
 
 /**
  * Reads the command line of `npm start`.

@@ -5,13 +5,14 @@ import { relative } from 'node:path';
 export function readyLines({ seconds, backends, redis, ports, home, cwd, ephemeral, breakable, colour }) {
   const bold = (text) => (colour ? `\u001B[1m${text}\u001B[0m` : text);
   const url = (port, path = '') => `http://127.0.0.1:${port}${path}`;
-  const place = relative(cwd, home) || '.';
-  const data = ephemeral ? `${home}, forgotten at the end` : `${place.startsWith('..') ? home : place}, kept`;
+  const nearby = relative(cwd, home) || '.';
+  const place = nearby.startsWith('..') ? home : nearby;
+  const data = ephemeral ? `${place}, forgotten at the end` : `${place}, kept`;
   return [
     `${bold('Switchyard is up')} after ${seconds.toFixed(1)} s: 6 services, ${backends} demo back ends, ${redis}`,
     `  traffic  ${bold(url(ports.traffic))}  try: curl ${url(ports.traffic, '/whoami')}`,
     `  control  ${bold(url(ports.control))}  try: curl ${url(ports.control, '/v1/services')}`,
-    `  data     ${data}; logs in ${ephemeral ? home : place}/logs`,
+    `  data     ${data}; logs in ${place}/logs`,
     ...(breakable.length === 0
       ? []
       : [`  break it ${breakable.map(({ what, pid }) => `kill -9 ${pid} (${what})`).join('  or  ')}`]),
