@@ -1,6 +1,6 @@
 // What does the dispatcher know at one moment? An immutable table: services with their pickers, routes made ready. Every
 // change makes the next table, which shares with the last one whatever did not change; readers see one or the other.
-import type { CatalogView } from '@switchyard/catalog';
+import type { CatalogSnapshot, CatalogView } from '@switchyard/catalog';
 import { parseDurationMs, type Instance } from '@switchyard/protocol';
 import { compileRoutes, type NamedRoute, type Router } from '@switchyard/proxy';
 import { serviceEntry, type EntryContext, type ServiceEntry } from './targets.ts';
@@ -57,6 +57,18 @@ export function tableWithRoutes(previous: RoutingTable, input: TableInput): Rout
   const { view, source } = input;
   const position = { epoch: view.epoch, revision: view.revision, source };
   return { ...previous, ...position, ...routing(namedRoutes(view), previous.services, input.context) };
+}
+
+/** The table as data, with the policies of `view`: what `tableOf` can be given again. */
+export function snapshotOf(table: RoutingTable, view: CatalogView): CatalogSnapshot {
+  const { epoch, revision } = table;
+  return {
+    epoch,
+    revision,
+    instances: [...table.services.values()].flatMap(({ instances }) => instances),
+    services: view.snapshot().services,
+    routes: Object.fromEntries(table.routes.map(({ name, route }) => [name, { document: route, revision }])),
+  };
 }
 
 function entryOf(name: string, { view, context, kept }: TableInput, previous: ServiceEntry | undefined): ServiceEntry {

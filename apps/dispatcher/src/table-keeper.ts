@@ -7,7 +7,14 @@ import type { Instance } from '@switchyard/protocol';
 import type { Meters, NamedRoute } from '@switchyard/proxy';
 import type { CatalogFeed, FeedNews } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Logger } from '@switchyard/runtime';
-import { tableOf, tableWithRoutes, tableWithService, type RoutingTable, type TableInput } from './routing-table.ts';
+import {
+  snapshotOf,
+  tableOf,
+  tableWithRoutes,
+  tableWithService,
+  type RoutingTable,
+  type TableInput,
+} from './routing-table.ts';
 import type { TableFile } from './table-file.ts';
 
 /** The table now, and how far it can be trusted. */
@@ -51,7 +58,7 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
   let table: RoutingTable | undefined;
   let lost: Lost | undefined;
   let savedUnixMs = 0;
-  let saved: { readonly epoch: number; readonly revision: number } | undefined;
+  let saved: RoutingTable | undefined;
   let stopListening: (() => void) | undefined;
 
   const inputFor = (view: CatalogView): TableInput => ({
@@ -120,13 +127,12 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
     await save();
   };
 
-  // Never a table that may only be what a Redis without memory says.
+  // What is in use, kept instances included: a start without Redis then begins where this run was.
   const save = async (): Promise<void> => {
-    if (!table || table.source === 'disk' || lost) return;
-    const { epoch, revision } = table;
-    if (saved?.epoch === epoch && saved.revision === revision) return;
-    await file.write(feed.view.snapshot(), clock.unixMs());
-    saved = { epoch, revision };
+    if (!table || table.source === 'disk' || table === saved) return;
+    const saving = table;
+    await file.write(snapshotOf(saving, feed.view), clock.unixMs());
+    saved = saving;
   };
 
   const ticker = createTicker({ name: 'table-keeper', everyMs: saveEveryMs, run: look, clock, logger });

@@ -1,6 +1,6 @@
 // What does a client see when the dispatcher itself says no? A problem document (RFC 9457), or the same as a page for
 // people whose browser asks for HTML.
-import { errorTable, problemMediaType, problemOf, type Problem, type Refusal } from '@switchyard/protocol';
+import { problemMediaType, problemOf, type Problem, type Refusal } from '@switchyard/protocol';
 import { valuesOf, type HeaderList } from './header-list.ts';
 
 /** The request that is refused, as far as it is known. */
@@ -43,11 +43,6 @@ export function refusalAnswer(refusal: Refusal, request: RefusedRequest, status?
   if (problem.status === 503) headers.push('Retry-After', String(retryAfterSeconds));
   if (problem.status === 405) headers.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
   return { status: problem.status, headers, body };
-}
-
-/** The status a refusal is answered with. */
-export function statusOf(refusal: Refusal): number {
-  return errorTable[refusal.code].status;
 }
 
 /** True when the client names HTML and wants it at least as much as JSON (RFC 9110 12.5.1). */
