@@ -47,6 +47,7 @@ async function main({ fast, projects, minutes }) {
   try {
     tools = await bootstrap({ needRedis: !fast, signal: stopper.signal });
   } catch (error) {
+    if (stopper.signal.aborted) return 130;
     console.error(error instanceof Problem ? `switchyard: ${error.message}` : error);
     console.log('0 passed, 1 failed');
     return 1;

@@ -35,12 +35,17 @@ async function main({ backends, ephemeral }) {
       ? mkdtempSync(join(tmpdir(), 'switchyard-'))
       : resolve(repositoryRoot, process.env.SWITCHYARD_HOME || '.switchyard');
     setup = await prepare({ home, ephemeral, signal: early.signal });
-    if (early.signal.aborted) throw new Problem('stopped before the start.');
+    early.signal.throwIfAborted();
   } catch (error) {
     if (home !== undefined && !error.locked) removeRecords(home);
     if (ephemeral && home !== undefined) rmSync(home, { recursive: true, force: true });
+    // What an interrupted installer has to say is not news.
+    if (early.signal.aborted) {
+      note('stopped before the yard was started');
+      process.exit(130);
+    }
     console.error(error instanceof Problem ? `switchyard: ${error.message}` : error);
-    process.exit(early.signal.aborted ? 130 : 1);
+    process.exit(1);
   }
   for (const signal of signals) process.off(signal, interrupt);
   await runYard({ ...setup, backends, ephemeral });
