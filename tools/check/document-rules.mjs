@@ -6,7 +6,7 @@ import { dirname, join, normalize } from 'node:path';
 const namedPath = /`((?:apps|libs|tools|docs|docker)\/[\w./-]*[\w/-])`/g;
 const link = /\]\(([^)\s#]+)(?:#[^)]*)?\)/g;
 /** A test by file and title, or the beginning of its title: `x.test.ts`: "does this" */
-const quotedTest = /`([\w./-]+\.(?:test|e2e)\.(?:ts|mjs))`: "([^"]+)"/g;
+const quotedTest = /`([\w./-]+\.(?:ts|mjs))`: "([^"]+)"/g;
 const script = /\bnpm run ([\w:-]+)/g;
 
 /** Problems of one Markdown file. `scripts` are those of the root package.json. */
