@@ -9,7 +9,7 @@ export function readyLines({ seconds, backends, redis, ports, home, cwd, ephemer
   const place = nearby.startsWith('..') ? home : nearby;
   const data = ephemeral ? `${place}, forgotten at the end` : `${place}, kept`;
   return [
-    `${bold('Switchyard is up')} after ${seconds.toFixed(1)} s: 6 services, ${backends} demo back ends, ${redis}`,
+    `${bold('Switchyard is up')} after ${seconds.toFixed(1)} s: 6 services, ${backends} demo back end${backends === 1 ? '' : 's'}, ${redis}`,
     `  traffic  ${bold(url(ports.traffic))}  try: curl ${url(ports.traffic, '/whoami')}`,
     `  control  ${bold(url(ports.control))}  try: curl ${url(ports.control, '/v1/services')}`,
     `  data     ${data}; logs in ${place}/logs`,
