@@ -1,6 +1,6 @@
 // Which two data planes does a dispatcher run? One for the traffic of users, one for the control API.
 import {
-  createNodeDataPlane,
+  createSocketDataPlane,
   defaultLimits,
   defaultTimeouts,
   type DataPlane,
@@ -33,8 +33,8 @@ export function createListeners(options: {
     logger,
   };
   return {
-    traffic: createNodeDataPlane({ ...common, name: 'traffic', port: config.trafficPort, policy: options.traffic }),
-    control: createNodeDataPlane({ ...common, name: 'control', port: config.controlPort, policy: options.control }),
+    traffic: createSocketDataPlane({ ...common, name: 'traffic', port: config.trafficPort, policy: options.traffic }),
+    control: createSocketDataPlane({ ...common, name: 'control', port: config.controlPort, policy: options.control }),
   };
 }
 

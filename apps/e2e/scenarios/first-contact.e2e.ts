@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { existsSync } from 'node:fs';
 import { ask, idsSeen } from '../src/api.ts';
 import { anyRunning, startYard } from '../src/yard.ts';
 import type { Yard } from '../src/yard.ts';
@@ -110,13 +111,18 @@ describe('somebody who types npm start', () => {
 
   it('leaves no process and no trace in the temporary folder after Ctrl-C', async () => {
     const ephemeral = await startYard({ args: ['--ephemeral', '--backends', '1'] });
-    const pids = ephemeral.processes().map(({ pid }) => pid);
-    expect(pids.length).toBeGreaterThan(12);
+    try {
+      const pids = ephemeral.processes().map(({ pid }) => pid);
+      expect(pids.length).toBeGreaterThan(12);
 
-    const code = await ephemeral.stop('SIGINT');
+      const code = await ephemeral.stop('SIGINT');
 
-    expect(code).toBe(0);
-    expect(anyRunning(pids)).toBe(false);
-    await ephemeral.remove();
+      expect(code).toBe(0);
+      expect(anyRunning(pids)).toBe(false);
+      expect(existsSync(ephemeral.home)).toBe(false);
+    } finally {
+      await ephemeral.stop();
+      await ephemeral.remove();
+    }
   });
 });

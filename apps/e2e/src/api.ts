@@ -9,7 +9,7 @@ export interface Answer<T = Record<string, unknown>> {
 
 const DEADLINE_MS = 10_000;
 
-/** Sends one request; a body that is not text goes as JSON. A JSON answer is parsed. */
+/** Sends one request; a body that is not text goes as JSON. An answer that is JSON is parsed. */
 export async function ask<T = Record<string, unknown>>(
   url: string,
   options: { readonly method?: string; readonly body?: unknown; readonly headers?: Record<string, string> } = {},
@@ -24,14 +24,21 @@ export async function ask<T = Record<string, unknown>>(
     signal: AbortSignal.timeout(DEADLINE_MS),
   });
   const answer = await response.text();
-  const json = response.headers.get('content-type')?.includes('json') ?? false;
   return {
     status: response.status,
     headers: response.headers,
-    body: (json && answer ? JSON.parse(answer) : {}) as T,
+    body: parsed(answer) as T,
     text: answer,
   };
 }
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+};
 
 /** The distinct instance ids that answered `count` requests one after the other. */
 export async function idsSeen(traffic: string, count: number): Promise<string[]> {

@@ -1,7 +1,7 @@
 // How does a scenario get a yard of its own? `npm start`'s own entry, in a folder and on ports that nobody else uses.
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,22 +85,24 @@ export async function startYard(
     throw error;
   });
   const startMs = performance.now() - startedMs;
-  const facts = JSON.parse(readFileSync(join(home, 'run', 'yard.json'), 'utf8')) as {
+  // an ephemeral yard has a folder of its own, which it names
+  const used = /^\s*data\s+(\/[^\s,]+)/m.exec(screen)?.[1] ?? home;
+  const facts = JSON.parse(readFileSync(join(used, 'run', 'yard.json'), 'utf8')) as {
     traffic: string;
     control: string;
     ports: Record<string, number>;
   };
   const processes = (): ProcessRecord[] =>
-    readdirSync(join(home, 'run'))
+    readdirSync(join(used, 'run'))
       .filter((file) => file.endsWith('.json') && file !== 'yard.json')
-      .map((file) => JSON.parse(readFileSync(join(home, 'run', file), 'utf8')) as ProcessRecord);
+      .map((file) => JSON.parse(readFileSync(join(used, 'run', file), 'utf8')) as ProcessRecord);
   const pidOf = (name: string): number => {
     const found = processes().find((one) => one.name === name);
     if (!found) throw new Error(`the yard has no process named ${name}`);
     return found.pid;
   };
   return {
-    home,
+    home: used,
     ...facts,
     get screen() {
       return screen;
@@ -121,7 +123,7 @@ export async function startYard(
       return code;
     },
     async remove() {
-      if (existsSync(home)) await rm(home, { recursive: true, force: true, maxRetries: 3 });
+      for (const folder of [home, used]) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
     },
   };
 }

@@ -1,10 +1,7 @@
 // Which instance gets a request, and what is said when none can? Asks the policy, passes over those that are full, and
 // collects why each candidate was not used.
 import type { Refusal } from '@switchyard/protocol';
-import type { AttemptFailure } from './attempt.ts';
-import type { ForwardDecision, Target, WhyNot } from './engine.ts';
-import type { EngineContext } from './engine-context.ts';
-import type { Exchange } from './exchange.ts';
+import type { AttemptRecord, DataPlaneOptions, ForwardDecision, Target, WhyNot } from './engine.ts';
 
 /** What one request knows about its candidates. */
 export interface Candidacy {
@@ -14,11 +11,16 @@ export interface Candidacy {
   readonly passedOver: WhyNot[];
 }
 
+/** Who is asked for instances. */
+interface Asked {
+  readonly options: Pick<DataPlaneOptions, 'policy' | 'limits'>;
+}
+
 /** More lines than this are not for people. */
 const mostReasons = 32;
 
 /** The next instance that has room for one more request. */
-export function pickTarget(engine: EngineContext, service: string, candidacy: Candidacy): Target | undefined {
+export function pickTarget(engine: Asked, service: string, candidacy: Candidacy): Target | undefined {
   const { policy, limits } = engine.options;
   for (;;) {
     const target = policy.pick(service, candidacy.excluded);
@@ -35,9 +37,12 @@ export function countPicked(target: Target): void {
 
 /** The refusal when no instance is left, with the reason of every candidate. */
 export function giveUp(
-  exchange: Exchange,
+  exchange: { readonly attempts: readonly AttemptRecord[]; readonly engine: Asked },
   decision: ForwardDecision,
-  candidacy: Candidacy & { readonly last?: AttemptFailure | undefined; readonly because?: string | undefined },
+  candidacy: Candidacy & {
+    readonly last?: { readonly timedOut: boolean } | undefined;
+    readonly because?: string | undefined;
+  },
 ): Refusal {
   const { attempts, engine } = exchange;
   const { last, passedOver } = candidacy;

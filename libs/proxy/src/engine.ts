@@ -1,5 +1,5 @@
 // What is a data plane, seen from the service that runs one? The seam between the dispatcher, which knows routes and
-// instances, and an engine, which knows sockets. The first engine is node-engine.ts; a faster one can take its place.
+// instances, and an engine, which knows sockets. The engine is socket/socket-engine.ts.
 //
 //   request -> route(head) -> decision -> pick(service, excluded) -> target -> exchange with it -> counters
 //                    |                          |                                   |

@@ -16,7 +16,7 @@ export type {
   TrafficPolicy,
   WhyNot,
 } from './engine.ts';
-export { createNodeDataPlane } from './node-engine.ts';
+export { createSocketDataPlane } from './socket/socket-engine.ts';
 export { compileRoutes, isUnder } from './router.ts';
 export type { NamedRoute, Router, RouterContext } from './router.ts';
 export { createMeters } from './meter.ts';

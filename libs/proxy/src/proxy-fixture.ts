@@ -16,7 +16,7 @@ import {
   type WhyNot,
 } from './engine.ts';
 import { createMeters } from './meter.ts';
-import { createNodeDataPlane } from './node-engine.ts';
+import { createSocketDataPlane } from './socket/socket-engine.ts';
 import { compileRoutes } from './router.ts';
 
 /** A back end under the control of a test. */
@@ -133,7 +133,7 @@ export async function startYard(options: {
     durationMs: () => undefined,
   });
   const outcomes: RequestOutcome[] = [];
-  const plane = createNodeDataPlane({
+  const plane = createSocketDataPlane({
     name: 'traffic',
     host: '127.0.0.1',
     port: 0,

@@ -63,11 +63,11 @@ describe('an engine that drains', () => {
   });
 
   it('says clearly when its port is taken', async () => {
-    const { createNodeDataPlane } = await import('./node-engine.ts');
-    expect(createNodeDataPlane).toBeDefined();
+    const { createSocketDataPlane } = await import('./socket/socket-engine.ts');
+    expect(createSocketDataPlane).toBeDefined();
     const { defaultLimits, defaultTimeouts } = await import('./engine.ts');
     const { createLogger, systemClock } = await import('@switchyard/runtime');
-    const second = createNodeDataPlane({
+    const second = createSocketDataPlane({
       name: 'traffic',
       host: '127.0.0.1',
       port: yard.port,

@@ -1,7 +1,8 @@
 // Where does a chunked body end? Follows the chunks as they pass (RFC 9112 7.1), so that they can go on as they came.
 //
 //   size --CRLF--> data --CRLF--> size ... size 0 --CRLF--> trailer lines --empty line--> done
-import { CR, hexValue, isToken, isValue, LF, COLON } from './bytes.ts';
+import { forwardableTrailers } from '../hop-by-hop.ts';
+import { CR, hexValue, isValue, LF } from './bytes.ts';
 
 export type ChunkFault = 'chunk-size' | 'chunk-extension' | 'chunk-ending' | 'trailer';
 
@@ -18,12 +19,28 @@ export class ChunkedBody {
   fault: ChunkFault | undefined;
   /** bytes of content so far, without the framing */
   contentBytes = 0;
+  /** offset up to which the latest bytes go on as they came; what is taken behind it were trailers */
+  verbatim = 0;
   #state: number = State.size;
   #digits = 0;
   #left = 0;
   #extensionBytes = 0;
   #trailerBytes = 0;
   #line: number[] = [];
+  #trailers = '';
+  #content: Buffer[] | undefined;
+
+  /** `content`: the data without its framing is kept for `takeContent`. */
+  constructor(options: { readonly content?: boolean } = {}) {
+    this.#content = options.content ? [] : undefined;
+  }
+
+  /** The data since the last call. */
+  takeContent(): Buffer[] {
+    const content = this.#content ?? [];
+    this.#content = [];
+    return content;
+  }
 
   get done(): boolean {
     return this.#state === State.done;
@@ -38,6 +55,12 @@ export class ChunkedBody {
     this.#extensionBytes = 0;
     this.#trailerBytes = 0;
     this.#line = [];
+    this.#trailers = '';
+  }
+
+  /** What goes on behind the verbatim bytes once it is done: the trailers that may go further, and the empty line. */
+  get ending(): string {
+    return this.#trailers;
   }
 
   /**
@@ -47,17 +70,22 @@ export class ChunkedBody {
   feed(bytes: Buffer, start: number): number {
     let at = start;
     const end = bytes.length;
+    this.verbatim = start;
     while (at < end && this.#state !== State.done && this.fault === undefined) {
       if (this.#state === State.data) {
         const taken = Math.min(this.#left, end - at);
         this.#left -= taken;
         this.contentBytes += taken;
+        this.#content?.push(bytes.subarray(at, at + taken));
         at += taken;
+        this.verbatim = at;
         if (this.#left === 0) this.#state = State.dataCr;
         continue;
       }
+      const inTrailer = this.#state === State.trailer;
       this.#byte(bytes[at] as number);
       at += 1;
+      if (!inTrailer) this.verbatim = at;
     }
     return at;
   }
@@ -108,19 +136,26 @@ export class ChunkedBody {
     if (this.#trailerBytes > MAX_TRAILER_BYTES) this.fault = 'trailer';
     else if (byte !== LF) this.#line.push(byte);
     else if (this.#line.at(-1) !== CR) this.fault = 'trailer';
-    else if (this.#line.length === 1) this.#state = State.done;
-    else {
-      if (!isFieldLine(this.#line)) this.fault = 'trailer';
+    else if (this.#line.length === 1) {
+      this.#state = State.done;
+      this.#trailers += '\r\n';
+    } else {
+      this.#trailerLine(String.fromCodePoint(...this.#line.slice(0, -1)));
       this.#line = [];
+    }
+  }
+
+  #trailerLine(line: string): void {
+    const match = fieldLine.exec(line);
+    if (match === null) {
+      this.fault = 'trailer';
+      return;
+    }
+    for (const [name, value] of forwardableTrailers([match[1] as string, match[2] as string])) {
+      this.#trailers += `${name}: ${value}\r\n`;
     }
   }
 }
 
-/** A line `name: value CR`. */
-function isFieldLine(line: readonly number[]): boolean {
-  let at = 0;
-  while (isToken[line[at] as number] === 1) at += 1;
-  if (at === 0 || line[at] !== COLON) return false;
-  for (at += 1; at < line.length - 1; at += 1) if (isValue[line[at] as number] !== 1) return false;
-  return true;
-}
+/** A line `name: value` of a trailer section. */
+const fieldLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;

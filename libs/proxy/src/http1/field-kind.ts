@@ -23,6 +23,7 @@ export const Field = Object.freeze({
   idempotencyKey: 14,
   instance: 15,
   date: 16,
+  keepAlive: 17,
 });
 export type FieldKind = (typeof Field)[keyof typeof Field];
 
@@ -31,7 +32,7 @@ const known: readonly (readonly [string, FieldKind])[] = [
   ['content-length', Field.contentLength],
   ['transfer-encoding', Field.transferEncoding],
   ['connection', Field.connection],
-  ['keep-alive', Field.hopByHop],
+  ['keep-alive', Field.keepAlive],
   ['proxy-connection', Field.hopByHop],
   ['proxy-authenticate', Field.hopByHop],
   ['proxy-authorization', Field.hopByHop],

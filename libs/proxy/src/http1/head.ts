@@ -46,6 +46,8 @@ export class FieldSection {
   /** bit per kind that occurs, for kinds below 31 */
   kinds = 0;
   hosts = 0;
+  /** of `Keep-Alive: timeout=`; -1 when there is none */
+  keepAliveSeconds = -1;
 
   clear(): void {
     this.count = 0;
@@ -54,6 +56,7 @@ export class FieldSection {
     this.connection = 0;
     this.kinds = 0;
     this.hosts = 0;
+    this.keepAliveSeconds = -1;
   }
 
   has(kind: number): boolean {
@@ -141,6 +144,9 @@ export class FieldSection {
         return undefined;
       case Field.connection:
         this.#noteConnection(bytes, start, end);
+        return undefined;
+      case Field.keepAlive:
+        this.keepAliveSeconds = Number(/\btimeout=(\d{1,6})/i.exec(bytes.toString('latin1', start, end))?.[1] ?? -1);
         return undefined;
       default:
         return undefined;

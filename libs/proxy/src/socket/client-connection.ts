@@ -1,0 +1,389 @@
+// How does one connection from a client work? Its bytes become requests, one after the other; while one is under way the
+// bytes behind it wait, so pipelined requests are answered in their order (RFC 9112 9.3).
+//
+//   WAITING (for a head) -> BUSY (an exchange) -> WAITING ...        -> LINGERING (the rest is thrown away) -> closed
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Refusal } from '@switchyard/protocol';
+import { countRefusal } from '../counters.ts';
+import { Connection } from '../http1/head.ts';
+import { RequestHead } from '../http1/request-head.ts';
+import { refusalAnswer } from '../refusal.ts';
+import { headText } from '../head-text.ts';
+import type { EngineState } from './engine-state.ts';
+import type { Exchange } from './exchange.ts';
+import { headRefusal } from './head-refusal.ts';
+import { beginRequest } from './request.ts';
+import { claimsOf, forwardedText } from './request-text.ts';
+
+/** How long the rest of a request that nobody wants is taken, so that the client can read its answer (RFC 9112 9.6). */
+const LINGER_MS = 2_000;
+const NOTHING = Buffer.alloc(0);
+
+/** A connection from a client. */
+export class ClientConnection {
+  readonly engine: EngineState;
+  readonly socket: Socket;
+  readonly peer: string;
+  readonly trusted: boolean;
+  readonly head = new RequestHead();
+  /** the bytes in which `head` stands */
+  bytes: Buffer = NOTHING;
+  #at = 0;
+  #looked = 0;
+  #exchange: Exchange | undefined;
+  #deadlineMs: number;
+  /** the rest is thrown away, then the connection ends or goes on */
+  #lingering: { readonly thenGoOn: boolean } | undefined;
+  #ended = false;
+  #forwarded = { authority: '', text: '' };
+
+  constructor(engine: EngineState, socket: Socket) {
+    this.engine = engine;
+    this.socket = socket;
+    this.peer = socket.remoteAddress ?? '';
+    this.trusted = engine.trusted.isTrusted(this.peer);
+    this.#deadlineMs = this.#now() + engine.options.timeouts.headMs;
+    socket.on('data', this.#onData);
+    socket.on('drain', this.#onDrain);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+  }
+
+  #now(): number {
+    return this.engine.options.clock.monotonicMs();
+  }
+
+  get exchange(): Exchange | undefined {
+    return this.#exchange;
+  }
+
+  /** The client wants another request on this connection. */
+  get wantsKeepAlive(): boolean {
+    const { connection } = this.head.fields;
+    if ((connection & Connection.close) !== 0 || this.#ended) return false;
+    return this.head.minor === 1 || (connection & Connection.keepAlive) !== 0;
+  }
+
+  /** The client has not taken what was written. */
+  get full(): boolean {
+    return this.socket.writableNeedDrain;
+  }
+
+  /** X-Forwarded-* and Forwarded for the present request. Nearly always the same as for the one before. */
+  forwarded(authority: string, strippedPrefix: string): string {
+    const plain = !this.trusted && strippedPrefix === '';
+    if (plain && authority === this.#forwarded.authority && this.#forwarded.text !== '') return this.#forwarded.text;
+    const hop = { peer: this.peer, trusted: this.trusted, scheme: 'http', authority, strippedPrefix } as const;
+    const text = forwardedText(hop, claimsOf(this.bytes, this.head.fields));
+    if (plain) this.#forwarded = { authority, text };
+    return text;
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#lingering) {
+      this.#throwAway(chunk);
+      return;
+    }
+    const exchange = this.#exchange;
+    if (exchange !== undefined) {
+      this.#whileBusy(exchange, chunk);
+      return;
+    }
+    this.bytes = this.#at < this.bytes.length ? Buffer.concat([this.bytes.subarray(this.#at), chunk]) : chunk;
+    this.#at = 0;
+    this.#next();
+  };
+
+  /** Body of the request under way, or requests behind it, which wait. */
+  #whileBusy(exchange: Exchange, chunk: Buffer): void {
+    const { body } = exchange.facts;
+    let at = 0;
+    if (!body.done) {
+      at = body.feed(chunk, 0);
+      exchange.clientBody();
+      if (this.#exchange !== exchange) {
+        // it was answered or refused by these very bytes
+        if (at < chunk.length) this.#onData(chunk.subarray(at));
+        return;
+      }
+    }
+    if (at === chunk.length) return;
+    const held = this.bytes.subarray(this.#at);
+    // the head of the request under way stands in `bytes`: it stays where it is, what waits goes behind it
+    this.#waiting.push(at === 0 ? chunk : chunk.subarray(at));
+    this.#waitingBytes += chunk.length - at;
+    if (this.#waitingBytes + held.length > this.engine.options.limits.headBytes) this.socket.pause();
+  }
+
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+
+  /** Requests out of what has arrived, until one is under way or a head is incomplete. */
+  #next(): void {
+    const { limits, timeouts } = this.engine.options;
+    while (this.#exchange === undefined && this.#lingering === undefined && this.#at < this.bytes.length) {
+      const outcome = this.head.parse(this.bytes, this.#at, { from: this.#looked, limit: limits.headBytes });
+      if (outcome === 'incomplete') {
+        // the time for a head begins with its first byte
+        if (this.#looked === 0) this.#deadlineMs = this.#now() + timeouts.headMs;
+        this.#looked = this.bytes.length - this.#at;
+        return;
+      }
+      this.#looked = 0;
+      if (outcome !== 'complete') {
+        this.#refuseHead(outcome);
+        return;
+      }
+      this.#at = this.head.end;
+      this.#begin();
+    }
+    if (this.#at >= this.bytes.length && this.#exchange === undefined) {
+      this.bytes = NOTHING;
+      this.#at = 0;
+      if (this.#ended && this.#lingering === undefined) this.socket.end();
+    }
+  }
+
+  #begin(): void {
+    const { engine } = this;
+    engine.counters.requestsTotal += 1;
+    engine.inFlight += 1;
+    this.#deadlineMs = Infinity;
+    const exchange = beginRequest(this);
+    if (exchange === undefined) return;
+    this.#exchange = exchange;
+    const { body } = exchange.facts;
+    if (!body.done && this.#at < this.bytes.length) {
+      this.#at = body.feed(this.bytes, this.#at);
+      exchange.clientBody();
+    }
+    if (!exchange.over) exchange.start();
+  }
+
+  #refuseHead(fault: Parameters<typeof headRefusal>[0]): void {
+    const { refusal, status } = headRefusal(fault);
+    this.engine.counters.requestsTotal += 1;
+    this.engine.inFlight += 1;
+    this.refuseUnread(refusal, status);
+  }
+
+  /** Refuses a request that no exchange was made of, and ends the connection: where the next one begins is unknown. */
+  refuseUnread(refusal: Refusal, status?: number): void {
+    const { engine } = this;
+    const requestId = engine.newRequestId();
+    countRefusal(engine.counters, refusal.code);
+    const sent = this.sendRefusal(refusal, { requestId, status, close: true });
+    engine.options.policy.report({
+      requestId,
+      method: '',
+      target: '',
+      host: '',
+      route: undefined,
+      service: undefined,
+      end: 'refused',
+      status: sent,
+      code: refusal.code,
+      why: refusal.why ?? [],
+      attempts: [],
+      startedUnixMs: engine.options.clock.unixMs(),
+      tookMs: 0,
+    });
+    this.exchangeOver(false);
+  }
+
+  /** Writes a refusal; returns its status. */
+  sendRefusal(
+    refusal: Refusal,
+    {
+      requestId,
+      status,
+      close,
+    }: { readonly requestId: string; readonly status?: number | undefined; readonly close: boolean },
+  ): number {
+    const headers = this.headerList();
+    const answer = refusalAnswer(refusal, { requestId, path: '/', headers }, status);
+    const end = close || this.engine.draining || !this.wantsKeepAlive ? ['Connection', 'close'] : [];
+    const head = headText(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`, [
+      ...answer.headers,
+      ...end,
+    ]);
+    const body = this.head.method === 'HEAD' ? '' : answer.body;
+    this.socket.write(head + body);
+    return answer.status;
+  }
+
+  /** The fields of the present request as text, for those who ask rarely. */
+  headerList(): string[] {
+    const { fields } = this.head;
+    const list: string[] = [];
+    if (this.bytes.length < this.head.end) return list;
+    for (let i = 0; i < fields.count; i += 1) list.push(fields.name(this.bytes, i), fields.value(this.bytes, i));
+    return list;
+  }
+
+  write(text: string): void {
+    this.socket.write(text, 'latin1');
+  }
+
+  writeBytes(part: Buffer): void {
+    this.socket.write(part);
+  }
+
+  cork(): void {
+    this.socket.cork();
+  }
+
+  uncork(): void {
+    this.socket.uncork();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (this.#waitingBytes <= this.engine.options.limits.headBytes) this.socket.resume();
+  }
+
+  /** The present request has its answer. */
+  exchangeOver(goOn: boolean): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.engine.inFlight -= 1;
+    const bodyOpen = exchange !== undefined && !exchange.facts.body.done;
+    if (bodyOpen || !goOn) {
+      this.#linger(exchange, goOn && bodyOpen && !exchange.facts.body.broken);
+      return;
+    }
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    this.#deadlineMs = this.#now() + this.engine.options.timeouts.keepAliveMs;
+    const rest = this.bytes.subarray(this.#at);
+    if (this.#waiting.length > 0) {
+      this.bytes = Buffer.concat([rest, ...this.#waiting]);
+      this.#waiting = [];
+      this.#waitingBytes = 0;
+    } else this.bytes = rest.length > 0 ? rest : NOTHING;
+    this.#at = 0;
+    this.socket.resume();
+    if (this.bytes.length > 0 || this.#ended) queueMicrotask(this.#continue);
+  }
+
+  /** A turn of its own: a client that pipelines thousands of refused requests must not grow the stack. */
+  readonly #continue = (): void => {
+    if (this.#exchange === undefined && !this.socket.destroyed) this.#next();
+  };
+
+  /** Takes and drops what the client still sends; closing at once would throw the answer away unread. */
+  #linger(exchange: Exchange | undefined, thenGoOn: boolean): void {
+    this.#lingering = { thenGoOn };
+    this.#discarded = thenGoOn ? exchange : undefined;
+    this.#deadlineMs = this.#now() + LINGER_MS;
+    if (!thenGoOn) this.socket.end();
+    this.socket.resume();
+  }
+
+  #discarded: Exchange | undefined;
+
+  #throwAway(chunk: Buffer): void {
+    const exchange = this.#discarded;
+    if (exchange === undefined) return;
+    const { body } = exchange.facts;
+    const at = body.feed(chunk, 0);
+    if (body.broken) {
+      this.#lingering = { thenGoOn: false };
+      this.#discarded = undefined;
+      this.socket.end();
+    } else if (body.done) {
+      this.#lingering = undefined;
+      this.#discarded = undefined;
+      if (at < chunk.length) this.#waiting.push(chunk.subarray(at));
+      this.#goOn();
+    }
+  }
+
+  /** The answer broke off. `byReset`: its end would be the end of the connection, so an ordinary end would look complete. */
+  breakOff(byReset: boolean): void {
+    this.#exchange = undefined;
+    this.engine.inFlight -= 1;
+    if (byReset) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** Gives the bare socket away, to a tunnel, with what has arrived behind the request. */
+  detach(): { readonly socket: Socket; readonly held: Buffer } {
+    const { socket } = this;
+    socket.off('data', this.#onData);
+    socket.off('drain', this.#onDrain);
+    socket.off('end', this.#onEnd);
+    socket.off('error', this.#onError);
+    socket.off('close', this.#onClose);
+    const held = Buffer.concat([this.bytes.subarray(this.#at), ...this.#waiting]);
+    this.#exchange = undefined;
+    this.engine.inFlight -= 1;
+    this.engine.clients.delete(this);
+    socket.once('close', () => (this.engine.counters.connections -= 1));
+    return { socket, held };
+  }
+
+  /** Ends it when it waits for a request; called while the engine drains. */
+  closeIfIdle(): void {
+    if (this.#exchange === undefined && this.#lingering === undefined) this.socket.end(() => this.socket.destroy());
+  }
+
+  readonly #onDrain = (): void => this.#exchange?.clientDrained();
+
+  /** A client that ends its side while it waits has left: as node:http and nginx take it. */
+  readonly #onEnd = (): void => {
+    this.#ended = true;
+    const exchange = this.#exchange;
+    if (exchange === undefined) {
+      if (this.#lingering === undefined) this.socket.end();
+      else if (this.#lingering.thenGoOn) this.socket.destroy();
+    } else this.socket.destroy();
+  };
+
+  readonly #onError = (): void => {
+    // 'close' follows
+  };
+
+  readonly #onClose = (): void => {
+    const { engine } = this;
+    engine.clients.delete(this);
+    engine.counters.connections -= 1;
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#exchange = undefined;
+    engine.inFlight -= 1;
+    exchange.abandon();
+  };
+
+  /** Looks at its deadlines; called ten times a second. */
+  sweep(nowMs: number): void {
+    const exchange = this.#exchange;
+    if (exchange !== undefined) {
+      if (nowMs > exchange.deadlineMs) {
+        exchange.deadlineMs = Infinity;
+        exchange.expire();
+      }
+      return;
+    }
+    if (nowMs <= this.#deadlineMs) return;
+    this.#deadlineMs = Infinity;
+    if (this.#lingering !== undefined || this.#looked === 0) {
+      this.socket.destroy();
+      return;
+    }
+    this.engine.inFlight += 1;
+    this.head.fields.clear();
+    this.refuseUnread({ code: 'timed_out', detail: 'The head of the request did not come in time.' }, 408);
+  }
+}

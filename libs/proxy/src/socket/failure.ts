@@ -1,0 +1,45 @@
+// Why did an attempt fail before its answer was there? In words about the instance, and whether it is to blame.
+import type { AttemptPhase } from '../retry.ts';
+
+/** A failure before the head of the answer was complete. */
+export interface Failure {
+  readonly phase: AttemptPhase;
+  /** For people, about the instance: "it refused the connection". */
+  readonly reason: string;
+  readonly timedOut: boolean;
+  /** A kept connection that the instance had closed by then. */
+  readonly stale: boolean;
+  /** The instance is not to blame: this process ran out of something. */
+  readonly ours: boolean;
+}
+
+const ownShortages: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
+
+const reasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'it refused the connection',
+  EHOSTUNREACH: 'its host cannot be reached',
+  ENETUNREACH: 'its network cannot be reached',
+  ETIMEDOUT: 'the connection timed out',
+  ENOTFOUND: 'its host name is unknown',
+  EAI_AGAIN: 'its host name cannot be resolved now',
+};
+
+/** The failure behind a connection that closed; without an error it was an ordinary end. */
+export function failureOf(
+  error: NodeJS.ErrnoException | undefined,
+  phase: AttemptPhase,
+  wasKept: boolean,
+): Omit<Failure, 'phase'> {
+  const code = error?.code ?? '';
+  const gone = code === '' || code === 'ECONNRESET' || code === 'EPIPE';
+  const ours = ownShortages.has(code);
+  return { reason: reasonOf(code, phase), timedOut: code === 'ETIMEDOUT', stale: wasKept && gone, ours };
+}
+
+function reasonOf(code: string, phase: AttemptPhase): string {
+  if (ownShortages.has(code)) return `this dispatcher could not open a connection (${code})`;
+  if (code === '' || code === 'ECONNRESET' || code === 'EPIPE') {
+    return phase === 'unsent' ? 'it closed the connection at once' : 'it closed the connection before it answered';
+  }
+  return reasons[code] ?? `the connection failed (${code})`;
+}

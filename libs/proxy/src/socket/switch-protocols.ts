@@ -1,0 +1,39 @@
+// What happens when an instance agrees to switch protocols (RFC 9110 7.8)? The client gets its 101, then bytes go both ways.
+import type { Target } from '../engine.ts';
+import { openTunnel } from '../tunnel.ts';
+import { answerText } from './answer-text.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+/** An agreed switch. */
+export interface Switch {
+  readonly client: ClientConnection;
+  readonly upstream: UpstreamConnection;
+  readonly target: Target;
+  readonly requestId: string;
+}
+
+/** Joins client and instance. */
+export function switchProtocols({ client, upstream, target, requestId }: Switch): void {
+  const { engine } = client;
+  const { bytes, head } = upstream.reader;
+  const { via, announceInstance, timeouts } = engine.options;
+  const instance = announceInstance ? target.id : undefined;
+  client.write(answerText({ bytes, head, form: 'none', requestId, via, instance, connection: 'Upgrade' }));
+  engine.counters.answersByClass[1] = (engine.counters.answersByClass[1] ?? 0) + 1;
+  const { socket, held } = client.detach();
+  target.meter.tunnels += 1;
+  const tunnel = openTunnel(
+    { client: socket, clientEarly: held, instance: upstream.detach(), instanceEarly: bytes.subarray(head.end) },
+    {
+      deadlines: engine.deadlines,
+      idleMs: timeouts.tunnelMs,
+      halfClosedMs: timeouts.idleMs,
+      closed: () => {
+        target.meter.tunnels -= 1;
+        engine.tunnels.delete(tunnel);
+      },
+    },
+  );
+  engine.tunnels.add(tunnel);
+}

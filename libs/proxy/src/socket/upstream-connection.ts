@@ -1,0 +1,113 @@
+// How does one connection to an instance work? One request at a time; whoever uses it gets its bytes, its pauses and its end.
+//
+//   CONNECTING -> BUSY <-> IDLE (in the pool)      any byte, end or error while IDLE: destroyed, nobody is told
+//
+// A byte that nobody asked for means that answers and requests no longer belong together (CVE-2026-6733 class): the
+// connection is destroyed, never used again.
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as connectSecurely } from 'node:tls';
+import type { Target } from '../engine.ts';
+import { AnswerReader } from './answer-reader.ts';
+
+/** Whoever has the connection now. */
+export interface UpstreamUser {
+  /** It can be written to. Called in a later turn, once, for a new connection only. */
+  upstreamConnected(): void;
+  upstreamData(bytes: Buffer): void;
+  /** It took everything that was written. */
+  upstreamDrained(): void;
+  /** The instance will send nothing more. */
+  upstreamEnded(): void;
+  /** It is gone; nothing comes any more. */
+  upstreamClosed(error: NodeJS.ErrnoException | undefined): void;
+}
+
+/** A connection to an instance. */
+export class UpstreamConnection {
+  readonly socket: Socket;
+  readonly key: string;
+  /** of the answer to the present request */
+  readonly reader = new AnswerReader();
+  /** it has carried a request before */
+  reused = false;
+  connected = false;
+  /** closed then, when nobody has used it before */
+  idleUntilMs = 0;
+  #user: UpstreamUser | undefined;
+  #error: NodeJS.ErrnoException | undefined;
+  readonly #closed: (connection: UpstreamConnection) => void;
+
+  constructor(target: Target, key: string, closed: (connection: UpstreamConnection) => void) {
+    this.key = key;
+    this.#closed = closed;
+    const { host, port } = target;
+    this.socket = target.secure
+      ? connectSecurely({ host, port, servername: host, ALPNProtocols: ['http/1.1'] })
+      : connect({ host, port, noDelay: true, allowHalfOpen: true });
+    const { socket } = this;
+    socket.once(target.secure ? 'secureConnect' : 'connect', () => {
+      this.connected = true;
+      this.#user?.upstreamConnected();
+    });
+    socket.on('data', this.#onData);
+    socket.on('drain', this.#onDrain);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+  }
+
+  get idle(): boolean {
+    return this.#user === undefined;
+  }
+
+  /** Hands it to a request. */
+  use(user: UpstreamUser): void {
+    this.#user = user;
+    this.reader.clear();
+  }
+
+  /** Takes it back from a request; whether it is kept or destroyed is for the pool to say. */
+  release(): void {
+    this.#user = undefined;
+    // what was read would stay in memory while the connection is idle
+    this.reader.clear();
+  }
+
+  destroy(): void {
+    this.#user = undefined;
+    this.socket.destroy();
+  }
+
+  /** Gives the bare socket away, to a tunnel; this object is of no more use. */
+  detach(): Socket {
+    const { socket } = this;
+    this.#user = undefined;
+    socket.off('data', this.#onData);
+    socket.off('drain', this.#onDrain);
+    socket.off('end', this.#onEnd);
+    socket.off('error', this.#onError);
+    socket.off('close', this.#onClose);
+    this.#closed(this);
+    return socket;
+  }
+
+  readonly #onData = (bytes: Buffer): void => {
+    if (this.#user === undefined) this.socket.destroy();
+    else this.#user.upstreamData(bytes);
+  };
+  readonly #onDrain = (): void => this.#user?.upstreamDrained();
+  readonly #onEnd = (): void => {
+    if (this.#user === undefined) this.socket.destroy();
+    else this.#user.upstreamEnded();
+  };
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    this.#error = error;
+  };
+  readonly #onClose = (): void => {
+    this.#closed(this);
+    const user = this.#user;
+    this.#user = undefined;
+    user?.upstreamClosed(this.#error);
+  };
+}
