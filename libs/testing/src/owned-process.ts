@@ -10,19 +10,18 @@ export interface OwnedProcess {
   running(): boolean;
   /** Sends a signal and does not wait; nothing happens when it has ended. */
   signal(signal: NodeJS.Signals): void;
-  /** Resolves when it has ended. */
-  readonly ended: Promise<void>;
+  /** Resolves when it has ended; whoever waits keeps the test process alive. */
+  ended(): Promise<void>;
   /** SIGTERM, then SIGKILL after `graceMs` (default 3000); resolves when it has ended. */
   end(graceMs?: number): Promise<void>;
 }
 
-/** What to start; `removeAtDeath` is a directory that goes when the test process dies without cleaning up. */
+/** What to start. */
 export interface OwnedProcessOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  readonly removeAtDeath?: string;
 }
 
 const outputLimitBytes = 16 * 1024;
@@ -50,9 +49,9 @@ export async function startOwned(options: OwnedProcessOptions): Promise<OwnedPro
       output = (output + text).slice(-outputLimitBytes);
     });
   }
-  const guard = startGuard(pid, options.removeAtDeath);
+  const guard = startGuard('kill -9 "$1"', String(pid));
   let running = true;
-  const ended = new Promise<void>((resolve) => {
+  const exited = new Promise<void>((resolve) => {
     child.once('exit', () => {
       running = false;
       guard.kill('SIGKILL');
@@ -61,6 +60,10 @@ export async function startOwned(options: OwnedProcessOptions): Promise<OwnedPro
   });
   const signal = (name: NodeJS.Signals): void => {
     if (running) child.kill(name);
+  };
+  const ended = async (): Promise<void> => {
+    if (running) child.ref();
+    await exited;
   };
   return {
     pid,
@@ -72,17 +75,25 @@ export async function startOwned(options: OwnedProcessOptions): Promise<OwnedPro
       signal('SIGTERM');
       signal('SIGCONT');
       const timer = setTimeout(() => signal('SIGKILL'), graceMs);
-      await ended;
+      await ended();
       clearTimeout(timer);
     },
   };
 }
 
+/** Removes `directory` should the test process die without doing so. Call the result when that is not needed any more. */
+export function removeAtDeath(directory: string): () => void {
+  // The guards of the processes that write to it work at the same moment: a little later nobody does.
+  const guard = startGuard('sleep 0.5; rm -rf "$1"', directory);
+  return () => {
+    guard.kill('SIGKILL');
+  };
+}
+
 // An 'exit' handler would not run under Jest (it hands tests a copy of `process`) nor after SIGKILL. The end of a pipe
 // always arrives. The guard has its own process group, so that Ctrl-C does not end it before it has done its work.
-function startGuard(pid: number, directory: string | undefined): ChildProcess {
-  const script = 'read -r _; kill -9 "$1" 2>/dev/null; [ -z "$2" ] || rm -rf "$2"';
-  const guard = spawn('/bin/sh', ['-c', script, 'guard', String(pid), directory ?? ''], {
+function startGuard(work: string, word: string): ChildProcess {
+  const guard = spawn('/bin/sh', ['-c', `read -r _; ${work}`, 'guard', word], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });

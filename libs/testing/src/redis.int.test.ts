@@ -51,22 +51,25 @@ describe('startRedis', () => {
     }
   });
 
-  it('does not outlive a test process that is killed', async () => {
-    const module = join(dirname(fileURLToPath(import.meta.url)), 'index.ts');
-    const script = `const { startRedis } = await import(${JSON.stringify(module)});
-      const redis = await startRedis(); console.log(JSON.stringify({ pid: redis.pid, dir: redis.dir }));
+  it.each(['', 'await redis.kill();'])(
+    'does not outlive a test process that is killed (after: "%s")',
+    async (before) => {
+      const module = join(dirname(fileURLToPath(import.meta.url)), 'index.ts');
+      const script = `const { startRedis } = await import(${JSON.stringify(module)});
+      const redis = await startRedis(); ${before} console.log(JSON.stringify({ pid: redis.pid, dir: redis.dir }));
       setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const line = await new Promise<string>((resolve) => {
-      child.stdout.setEncoding('utf8').once('data', resolve);
-    });
-    const redis = JSON.parse(line) as { pid: number; dir: string };
-    expect(alive(redis.pid)).toBe(true);
-    child.kill('SIGKILL');
-    await eventually(() => !alive(redis.pid) && !existsSync(redis.dir), { what: 'The end of the orphan' });
-  });
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const line = await new Promise<string>((resolve) => {
+        child.stdout.setEncoding('utf8').once('data', resolve);
+      });
+      const redis = JSON.parse(line) as { pid: number; dir: string };
+      expect([alive(redis.pid), existsSync(redis.dir)]).toEqual([before === '', true]);
+      child.kill('SIGKILL');
+      await eventually(() => !alive(redis.pid) && !existsSync(redis.dir), { what: 'The end of the orphan' });
+    },
+  );
 });
 
 describe('startSentinelGroup', () => {

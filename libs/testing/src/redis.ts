@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
-import { freeze, resume, startOwned, type OwnedProcess } from './owned-process.ts';
+import { freeze, removeAtDeath, resume, startOwned, type OwnedProcess } from './owned-process.ts';
 import { askRedis, type RespReply } from './resp.ts';
 
 /** How to start a node; everything is optional. */
@@ -83,11 +83,16 @@ async function startNode(plan: NodePlan): Promise<TestRedis> {
   const temporary = options.dir === undefined;
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'switchyard-test-redis-')));
   await mkdir(dir, { recursive: true });
+  const dismiss = temporary ? removeAtDeath(dir) : (): void => undefined;
+  const removeTemporary = async (): Promise<void> => {
+    if (temporary) await rm(dir, { recursive: true, force: true });
+    dismiss();
+  };
   const configFile = join(dir, `${plan.kind}.conf`);
   // Sentinel and Redis write their configuration back to a file: it has to be a writable one of their own.
   const launch = async (port: number): Promise<OwnedProcess> => {
     const sentinel = plan.kind === 'sentinel' ? ['--sentinel'] : [];
-    return startServer([configFile, ...sentinel, ...(options.args ?? [])], port, temporary ? dir : undefined);
+    return startServer([configFile, ...sentinel, ...(options.args ?? [])], port);
   };
 
   let port = options.port ?? (await freePort(host));
@@ -102,13 +107,13 @@ async function startNode(plan: NodePlan): Promise<TestRedis> {
     } catch (error) {
       const lostTheRace = error instanceof Error && error.message.includes('Address already in use');
       if (!lostTheRace || options.port !== undefined || attempt === 5) {
-        if (temporary) await rm(dir, { recursive: true, force: true });
+        await removeTemporary();
         throw error;
       }
       port = await freePort(host);
     }
   }
-  return handle({ port, dir, temporary, owned, launch: () => launch(port) });
+  return handle({ port, dir, temporary, owned, removeTemporary, launch: () => launch(port) });
 }
 
 interface Running {
@@ -117,6 +122,7 @@ interface Running {
   readonly temporary: boolean;
   readonly owned: OwnedProcess;
   readonly launch: () => Promise<OwnedProcess>;
+  readonly removeTemporary: () => Promise<void>;
 }
 
 function handle(running: Running): TestRedis {
@@ -125,7 +131,7 @@ function handle(running: Running): TestRedis {
   const cli = (...words: readonly (string | number)[]): Promise<RespReply> => askRedis({ host, port }, words);
   const killNow = async (): Promise<void> => {
     owned.signal('SIGKILL');
-    await owned.ended;
+    await owned.ended();
   };
   return {
     host,
@@ -155,23 +161,21 @@ function handle(running: Running): TestRedis {
     async stop() {
       // What is about to be deleted needs no orderly save.
       await (running.temporary ? killNow() : owned.end());
-      if (running.temporary) await rm(dir, { recursive: true, force: true });
+      await running.removeTemporary();
     },
   };
 }
 
-async function startServer(args: readonly string[], port: number, removeAtDeath?: string): Promise<OwnedProcess> {
+async function startServer(args: readonly string[], port: number): Promise<OwnedProcess> {
   const command = process.env['SWITCHYARD_REDIS_SERVER'] ?? 'redis-server';
-  const owned = await startOwned({ command, args, ...(removeAtDeath === undefined ? {} : { removeAtDeath }) }).catch(
-    (error: unknown) => {
-      throw new Error(
-        `${command} could not be started (${error instanceof Error ? error.message : String(error)}). ` +
-          'Tests on a real Redis need redis-server >= 7 on PATH or in SWITCHYARD_REDIS_SERVER: ' +
-          'run them through `npm test`, which installs it, or install it yourself (apt-get install redis-server, brew install redis).',
-        { cause: error },
-      );
-    },
-  );
+  const owned = await startOwned({ command, args }).catch((error: unknown) => {
+    throw new Error(
+      `${command} could not be started (${error instanceof Error ? error.message : String(error)}). ` +
+        'Tests on a real Redis need redis-server >= 7 on PATH or in SWITCHYARD_REDIS_SERVER: ' +
+        'run them through `npm test`, which installs it, or install it yourself (apt-get install redis-server, brew install redis).',
+      { cause: error },
+    );
+  });
   try {
     await eventually(
       async () => {
