@@ -56,6 +56,8 @@ export function serviceSpecs(setup, environment) {
         SWITCHYARD_DISPATCHER_TRAFFIC_PORT: String(setup.ports.traffic),
         SWITCHYARD_DISPATCHER_CONTROL_PORT: String(setup.ports.control),
         SWITCHYARD_STATE_DIR: join(setup.home, 'state', name),
+        // names for people: nobody becomes primary by them
+        SWITCHYARD_REPLICATION_NODE_NAMES: nodeNames.map((node) => `${node}=127.0.0.1:${setup.ports[node]}`).join(','),
       }),
   }));
 }

@@ -76,7 +76,7 @@ export async function startYard(
   await eventually(
     () => {
       if (child.exitCode !== null) throw new Error(`the yard ended with ${child.exitCode}:\n${screen}\n${notes}`);
-      if (!/Traffic/i.test(screen)) throw new Error(`the yard is not ready:\n${screen}\n${notes}`);
+      if (!/is up after/.test(screen)) throw new Error(`the yard is not ready:\n${screen}\n${notes}`);
     },
     { timeoutMs: START_DEADLINE_MS, intervalMs: 50 },
   ).catch(async (error: unknown) => {
