@@ -10,11 +10,13 @@ export {
 } from './instance-transitions.ts';
 export type { InstanceRef } from './instance-transitions.ts';
 export { deleteRoute, putRoute, putService } from './setting-transitions.ts';
+export { checkPrecondition } from './precondition.ts';
+export type { Precondition } from './precondition.ts';
 export type { Versioned } from './setting-transitions.ts';
 export { eligibilityOf } from './eligibility.ts';
 export type { Eligibility } from './eligibility.ts';
 export { createCatalogView, emptySnapshot, memberOfInstance } from './view.ts';
 export type { ApplyOutcome, CatalogSnapshot, CatalogView, ViewChange } from './view.ts';
-export type { CatalogStore, CommitOutcome, Cursor, Fence, Tail } from './ports.ts';
+export type { CatalogStore, CommitOutcome, Cursor, Fence, HistoryPage, Tail } from './ports.ts';
 export { MAX_COMMIT_ATTEMPTS } from './ports.ts';
 export { presentInstance, presentRoute, presentService } from './presentation.ts';

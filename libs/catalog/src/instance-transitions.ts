@@ -15,6 +15,9 @@ import type {
 } from '@switchyard/protocol';
 import { unchanged } from './commit.ts';
 import type { Commit, DeadlineChange, Decision } from './commit.ts';
+import { sameJson } from './json-equality.ts';
+import { checkPrecondition } from './precondition.ts';
+import type { Precondition } from './precondition.ts';
 
 export interface InstanceRef {
   readonly service: string;
@@ -48,11 +51,10 @@ function change(
   return { type: 'commit', commit };
 }
 
-/** The canonical base address. The schema has checked that it is one. */
+/** The canonical base address: what is appended to it is a path and nothing else. The schema has checked that it is one. */
 function urlOf(input: InstanceInput): string {
-  if (input.url !== undefined) return input.url.replace(/\/$/, '');
   const host = input.host?.includes(':') ? `[${input.host}]` : input.host;
-  return `http://${host}:${input.port}`;
+  return new URL(input.url ?? `http://${host}:${input.port}`).origin;
 }
 
 function described(
@@ -72,16 +74,6 @@ function described(
     ...(input.check === undefined ? {} : { check: input.check }),
     role: input.role,
   };
-}
-
-/** Equality of plain JSON values, without regard to the order of keys. */
-function same(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  if (Array.isArray(a) !== Array.isArray(b)) return false;
-  const keys = Object.keys(a);
-  if (keys.length !== Object.keys(b).length) return false;
-  return keys.every((key) => Object.hasOwn(b, key) && same(a[key as never], b[key as never]));
 }
 
 /**
@@ -112,7 +104,7 @@ export function registerInstance(
     sinceMs: current.liveness === 'alive' ? current.sinceMs : nowMs,
     incarnation: current.incarnation + (returning ? 1 : 0),
   };
-  if (same(next, storedPart(current))) return unchanged;
+  if (sameJson(next, storedPart(current))) return unchanged;
   const revived = current.liveness === 'suspect';
   const type = returning ? 'instance.registered' : revived ? 'instance.revived' : 'instance.updated';
   const evidence: Evidence | undefined = revived
@@ -121,17 +113,16 @@ export function registerInstance(
   return change(current, next, { type, deadline, ...(evidence ? { evidence } : {}) });
 }
 
-/** Changes weight or intent of a known instance; refuses an unknown one, or another revision than `ifRevision`. */
+/** Changes weight or intent of a known instance; refuses an unknown one, or one that is not as `precondition` says. */
 export function patchInstance(
   current: Instance | undefined,
   ref: InstanceRef,
   patch: InstancePatch,
-  ifRevision?: number,
+  precondition?: Precondition,
 ): Result<Decision> {
   if (!current) return refuse('not_found', `${nameOf(ref)} is not registered`);
-  if (ifRevision !== undefined && ifRevision !== current.revision) {
-    return refuse('revision_mismatch', `${nameOf(ref)} has revision ${current.revision}, not ${ifRevision}`);
-  }
+  const held = checkPrecondition(nameOf(ref), current, precondition);
+  if (!held.ok) return held;
   const { intentReason: _dropped, ...rest } = storedPart(current);
   const reason = patch.intent === undefined ? current.intentReason : patch.reason;
   const next: StoredInstance = {
@@ -140,7 +131,7 @@ export function patchInstance(
     intent: patch.intent ?? current.intent,
     ...(reason === undefined ? {} : { intentReason: reason }),
   };
-  if (same(next, storedPart(current))) return ok(unchanged);
+  if (sameJson(next, storedPart(current))) return ok(unchanged);
   return ok(change(current, next, { type: 'instance.updated' }));
 }
 
@@ -148,21 +139,21 @@ export function patchInstance(
 export function removeInstance(
   current: Instance | undefined,
   ref: InstanceRef,
-  why: { type: 'instance.deregistered' | 'instance.reaped'; reason: string; ifRevision?: number },
+  why: { type: 'instance.deregistered' | 'instance.reaped'; reason: string; precondition?: Precondition },
 ): Result<Decision> {
   if (!current) return refuse('not_found', `${nameOf(ref)} is not registered`);
-  if (why.ifRevision !== undefined && why.ifRevision !== current.revision) {
-    return refuse('revision_mismatch', `${nameOf(ref)} has revision ${current.revision}, not ${why.ifRevision}`);
-  }
-  const member = memberOf(ref.service, ref.id);
-  const event: NewEvent = { type: why.type, subject: member, data: { ...ref, reason: why.reason } };
+  const held = checkPrecondition(nameOf(ref), current, why.precondition);
+  if (!held.ok) return held;
+  const { service, id } = ref;
+  const member = memberOf(service, id);
+  const event: NewEvent = { type: why.type, subject: member, data: { service, id, reason: why.reason } };
   return ok({
     type: 'commit',
     commit: {
       expect: [{ kind: 'instance', key: member, revision: current.revision }],
       writes: [{ kind: 'instance', key: member, document: null }],
       deadline: { member, remove: true },
-      service: ref.service,
+      service,
       event,
     },
   });

@@ -3,6 +3,9 @@ import { ok, refuse } from '@switchyard/protocol';
 import type { NewEvent, Result, ServicePolicy, TrafficRoute } from '@switchyard/protocol';
 import { unchanged } from './commit.ts';
 import type { Decision, DocumentKind } from './commit.ts';
+import { sameJson } from './json-equality.ts';
+import { checkPrecondition } from './precondition.ts';
+import type { Precondition } from './precondition.ts';
 
 /** A stored document with the revision of its last change. */
 export interface Versioned<T> {
@@ -10,14 +13,11 @@ export interface Versioned<T> {
   readonly revision: number;
 }
 
-/** Both sides come from the same schema, so their keys stand in the same order. */
-const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
-
 function put(
   current: Versioned<object> | undefined,
   target: { kind: DocumentKind; name: string; document: object; event: NewEvent; service?: string },
 ): Decision {
-  if (current && same(current.document, target.document)) return unchanged;
+  if (current && sameJson(current.document, target.document)) return unchanged;
   return {
     type: 'commit',
     commit: {
@@ -29,22 +29,15 @@ function put(
   };
 }
 
-function guard(what: string, current: Versioned<object> | undefined, ifRevision: number | undefined): Result<null> {
-  const revision = current?.revision ?? 0;
-  return ifRevision === undefined || ifRevision === revision
-    ? ok(null)
-    : refuse('revision_mismatch', `${what} has revision ${revision}, not ${ifRevision}`);
-}
-
 /** Replaces a service's policy. The same policy again changes nothing. */
 export function putService(
   current: Versioned<ServicePolicy> | undefined,
   name: string,
   policy: ServicePolicy,
-  ifRevision?: number,
+  precondition?: Precondition,
 ): Result<Decision> {
-  const guarded = guard(`service ${name}`, current, ifRevision);
-  if (!guarded.ok) return guarded;
+  const held = checkPrecondition(`service ${name}`, current, precondition);
+  if (!held.ok) return held;
   const event: NewEvent = { type: 'service.updated', subject: name, data: { name, policy } };
   return ok(put(current, { kind: 'service', name, document: policy, event, service: name }));
 }
@@ -54,10 +47,10 @@ export function putRoute(
   current: Versioned<TrafficRoute> | undefined,
   name: string,
   route: TrafficRoute,
-  ifRevision?: number,
+  precondition?: Precondition,
 ): Result<Decision> {
-  const guarded = guard(`route ${name}`, current, ifRevision);
-  if (!guarded.ok) return guarded;
+  const held = checkPrecondition(`route ${name}`, current, precondition);
+  if (!held.ok) return held;
   const event: NewEvent = { type: 'route.updated', subject: name, data: { name, route } };
   return ok(put(current, { kind: 'route', name, document: route, event }));
 }
@@ -66,11 +59,11 @@ export function putRoute(
 export function deleteRoute(
   current: Versioned<TrafficRoute> | undefined,
   name: string,
-  ifRevision?: number,
+  precondition?: Precondition,
 ): Result<Decision> {
   if (!current) return refuse('not_found', `there is no route named ${name}`);
-  const guarded = guard(`route ${name}`, current, ifRevision);
-  if (!guarded.ok) return guarded;
+  const held = checkPrecondition(`route ${name}`, current, precondition);
+  if (!held.ok) return held;
   return ok({
     type: 'commit',
     commit: {
