@@ -22,10 +22,20 @@ export type CommitOutcome =
   /** the lease has another holder by now */
   | { readonly type: 'fenced' };
 
-/** What came after a cursor. `gap`: those events are no longer there, or the epoch is another: load the snapshot. */
+/**
+ * What came after a cursor. `gap`: those events are no longer there, or the epoch is another, or a later version wrote one of
+ * them: load the snapshot.
+ */
 export type Tail =
   | { readonly type: 'events'; readonly cursor: Cursor; readonly events: readonly SwitchyardEvent[] }
   | { readonly type: 'gap'; readonly cursor: Cursor };
+
+export interface HistoryPage {
+  /** without those that a later version wrote */
+  readonly events: readonly SwitchyardEvent[];
+  /** `before` of the next page; null when this was the last one */
+  readonly next: number | null;
+}
 
 /** Every method rejects when the store cannot be reached within its deadline; nothing is half-written then. */
 export interface CatalogStore {
@@ -35,8 +45,8 @@ export interface CatalogStore {
   readRoute(name: string): Promise<Versioned<TrafficRoute> | undefined>;
   snapshot(): Promise<CatalogSnapshot>;
   tail(after: Cursor, limit: number): Promise<Tail>;
-  /** newest first, older than `before` (exclusive) */
-  history(before: number | undefined, limit: number): Promise<SwitchyardEvent[]>;
+  /** Newest first, older than `before` (exclusive). Looks at `limit` events. */
+  history(before: number | undefined, limit: number): Promise<HistoryPage>;
   /** Begins the next epoch when the store may have gone back; true when this call did it. */
   raiseEpoch(seen: Cursor, reason: string): Promise<boolean>;
 }

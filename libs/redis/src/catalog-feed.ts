@@ -65,6 +65,7 @@ export function createCatalogFeed(options: {
 
   const load = async (): Promise<void> => {
     const snapshot = await store.snapshot();
+    seenAtMs = clock.monotonicMs();
     view = createCatalogView(snapshot);
     loaded = true;
     logger.info(

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { announce, evictInstance, registerInstance } from '@switchyard/catalog';
 import type { Commit, Decision } from '@switchyard/catalog';
-import { instanceInputSchema, memberOf } from '@switchyard/protocol';
+import { instanceInputSchema, keys, memberOf } from '@switchyard/protocol';
 import { createLogger, systemClock } from '@switchyard/runtime';
 import { eventually, startRedis } from '@switchyard/testing';
 import type { TestRedis } from '@switchyard/testing';
@@ -52,7 +52,7 @@ describe('the catalog in Redis', () => {
     expect(first).toMatchObject({ type: 'committed', cursor: { revision: 1 } });
     expect(second).toMatchObject({ type: 'committed', cursor: { revision: 2 } });
     expect(await store.readInstance('shop', 'b')).toMatchObject({ id: 'b', revision: 2, liveness: 'alive' });
-    const history = await store.history(undefined, 10);
+    const { events: history } = await store.history(undefined, 10);
     expect(history.map((event) => [event.revision, event.type])).toEqual([
       [2, 'instance.registered'],
       [1, 'instance.registered'],
@@ -68,7 +68,7 @@ describe('the catalog in Redis', () => {
 
     expect(again).toEqual({ type: 'conflict', key: 'shop/a' });
     expect((await store.snapshot()).revision).toBe(1);
-    expect(await store.history(undefined, 10)).toHaveLength(1);
+    expect((await store.history(undefined, 10)).events).toHaveLength(1);
   });
 
   it('refuses a leader that another one has replaced', async () => {
@@ -139,6 +139,37 @@ describe('the catalog in Redis', () => {
     }
   });
 
+  it('never goes back to a revision that it has seen, also when an empty Redis gives low ones out first', async () => {
+    const { epoch } = await store.snapshot();
+    await store.raiseEpoch({ epoch: epoch + 1, revision: 5_000_000 }, 'as after five failovers');
+    const feed = createCatalogFeed({
+      store,
+      subscriber: connections.connect('subscriber'),
+      clock: systemClock,
+      logger,
+    });
+    const keeper = createEpochKeeper({ store, redis, feed, clock: systemClock, logger });
+    try {
+      await feed.start?.(signal);
+      await eventually(() => expect(feed.status().revision).toBeGreaterThan(5_000_000));
+      const before = feed.status();
+      await keeper.start?.(signal);
+      // the keeper has looked, and looks again only after two seconds
+      await eventually(async () => expect(await server.cli('HGET', keys.catalogMeta, 'runId')).not.toBeNull());
+      await server.cli('FLUSHALL');
+      await store.commit(registration('b'));
+      await eventually(() => expect(feed.status().revision).toBeLessThan(before.revision));
+
+      await eventually(() => expect(feed.status().revision).toBeGreaterThan(before.revision));
+
+      expect(feed.status().epoch).toBeGreaterThan(before.epoch);
+      expect(feed.view.instance('shop', 'b')).toBeDefined();
+    } finally {
+      await keeper.stop?.();
+      await feed.stop?.();
+    }
+  });
+
   it('keeps revisions unique when a Redis that knows less takes over', async () => {
     for (const id of ['a', 'b', 'c']) await store.commit(registration(id));
     const seen = await store.snapshot();
@@ -152,16 +183,33 @@ describe('the catalog in Redis', () => {
     const now = await store.snapshot();
     expect(now.epoch).toBeGreaterThan(seen.epoch);
     expect(now.revision).toBeGreaterThan(seen.revision + 2 ** 19);
-    expect((await store.history(undefined, 5)).map((event) => event.type)).toEqual(['route.deleted', 'catalog.reset']);
+    const { events } = await store.history(undefined, 5);
+    expect(events.map((event) => event.type)).toEqual(['route.deleted', 'catalog.reset']);
   });
 
   it('says that events are missing in place of leaving them out', async () => {
     for (const id of ['a', 'b', 'c']) await store.commit(registration(id));
     const { epoch } = await store.snapshot();
-    await server.cli('XTRIM', '{switchyard}:events', 'MAXLEN', '1');
+    await server.cli('XTRIM', keys.events, 'MAXLEN', '1');
 
     expect(await store.tail({ epoch, revision: 2 }, 10)).toMatchObject({ type: 'events' });
     expect(await store.tail({ epoch, revision: 1 }, 10)).toMatchObject({ type: 'gap' });
     expect(await store.tail({ epoch: epoch - 1, revision: 2 }, 10)).toMatchObject({ type: 'gap' });
+    expect(await store.tail({ epoch, revision: 3 }, 10)).toMatchObject({ type: 'events', events: [] });
+    expect(await store.tail({ epoch, revision: 4 }, 10)).toMatchObject({ type: 'gap' });
+  });
+
+  it('says that events are missing when a later version wrote one that this one does not understand', async () => {
+    await store.commit(registration('a'));
+    const { epoch } = await store.snapshot();
+    const event = { id: `${epoch}.2`, epoch, revision: 2, type: 'weather.changed', subject: 'sun', data: {} };
+    await server.cli('HSET', keys.catalogMeta, 'revision', 2);
+    await server.cli('XADD', keys.events, '2-0', 'e', JSON.stringify(event));
+    await store.commit(registration('b'));
+
+    expect(await store.tail({ epoch, revision: 1 }, 10)).toMatchObject({ type: 'gap', cursor: { revision: 3 } });
+    expect(await store.tail({ epoch, revision: 2 }, 10)).toMatchObject({ type: 'events', events: [{ revision: 3 }] });
+    expect(await store.history(undefined, 2)).toMatchObject({ events: [{ revision: 3 }], next: 2 });
+    expect(await store.history(2, 2)).toMatchObject({ events: [{ revision: 1 }], next: null });
   });
 });

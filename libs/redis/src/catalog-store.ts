@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import {
   channels,
+  decodeJson,
   eventSchema,
   keys,
   memberOf,
@@ -32,8 +33,11 @@ const snapshotScript = loadScript('snapshot');
 const tailScript = loadScript('tail');
 const raiseEpochScript = loadScript('raise-epoch');
 
-/** The first epoch of an empty Redis is the time, so that it lies above the epochs that a wiped one had given out. */
-const firstEpoch = (): number => Math.floor(Date.now() / 1000);
+/**
+ * The first epoch of an empty Redis is the time in ms, so that it lies above the epochs that a wiped one had given out, also
+ * when it was wiped a moment ago.
+ */
+const firstEpoch = (): number => Date.now();
 
 function split(stored: string): { readonly revision: number; readonly json: unknown } {
   const at = stored.indexOf('|');
@@ -58,7 +62,11 @@ const routeOf = (stored: string): Versioned<TrafficRoute> => {
 const pairs = (flat: readonly string[]): [string, string][] =>
   Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? '']);
 
-const eventOf = (text: string): SwitchyardEvent => eventSchema.parse(JSON.parse(text));
+/** Undefined for what a later version wrote: a reader must neither stop at it nor act on half of it. */
+function eventOf(text: string): SwitchyardEvent | undefined {
+  const decoded = decodeJson(eventSchema, text, 'the event');
+  return decoded.ok ? decoded.value : undefined;
+}
 
 const eventTail = (event: NewEvent, source: string): string =>
   JSON.stringify({ specversion: '1.0', source, type: event.type, subject: event.subject, data: event.data });
@@ -141,10 +149,10 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
         [after.revision, limit],
       )) as [number, number, string[]];
       const cursor: Cursor = { epoch, revision };
-      const events = texts.map(eventOf);
-      const first = events[0]?.revision;
-      const complete = revision === after.revision || first === after.revision + 1;
-      if (epoch !== after.epoch || !complete) return { type: 'gap', cursor };
+      const events = texts.map(eventOf).filter((event) => event !== undefined);
+      const complete = revision === after.revision || events[0]?.revision === after.revision + 1;
+      const understood = events.length === texts.length;
+      if (epoch !== after.epoch || !complete || !understood) return { type: 'gap', cursor };
       return { type: 'events', cursor, events };
     },
     async history(before, limit) {
@@ -155,7 +163,9 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
         'COUNT',
         limit,
       );
-      return entries.map(([, fields]) => eventOf(fields[1] ?? ''));
+      const events = entries.map(([, fields]) => eventOf(fields[1] ?? '')).filter((event) => event !== undefined);
+      const last = entries.length === limit ? entries.at(-1)?.[0] : undefined;
+      return { events, next: last === undefined ? null : Number.parseInt(last, 10) };
     },
     async raiseEpoch(seen, reason) {
       const info = await redis.info('server');

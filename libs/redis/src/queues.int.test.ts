@@ -79,7 +79,7 @@ describe('jobs on one Redis', () => {
 
     await eventually(() => expect(done).toHaveLength(3));
 
-    expect(done.toSorted()).toEqual([1, 2, 3]);
+    expect(done.toSorted((a, b) => a - b)).toEqual([1, 2, 3]);
     expect(await queue.counts()).toMatchObject({ waiting: 0, failed: 0 });
     await worker.stop?.();
     await queue.stop?.();
