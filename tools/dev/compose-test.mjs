@@ -10,7 +10,7 @@ import { ask, idsSeen } from '../../apps/e2e/src/api.ts';
 import { steadyLoad } from '../../apps/e2e/src/load.ts';
 import { eventually } from '../../libs/testing/src/eventually.ts';
 import { Unavailable } from '../docker/command.mjs';
-import { baseImages, findCompose, openEngine } from '../docker/engine.mjs';
+import { baseImages, createEngine, findCompose } from '../docker/engine.mjs';
 import { createStack } from '../docker/stack.mjs';
 
 const loadPerSecond = 100;
@@ -32,8 +32,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 
 async function main() {
   try {
-    const engine = await openEngine();
-    cleanups.push(engine.close);
+    const found = createEngine();
+    cleanups.push(found.close);
+    const engine = await found.open();
     const [compose, images] = await Promise.all([findCompose(engine.env, options.compose), baseImages(engine.env)]);
     console.log(
       `      ${engine.own ? 'an engine of our own' : "the machine's engine"}, compose ${compose.version}, ` +

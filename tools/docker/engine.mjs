@@ -1,60 +1,64 @@
 // Which Docker engine and which compose command do the tests use? The machine's own; else an engine that lives as long as the test.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../../libs/testing/src/eventually.ts';
 import { attempt, run, Unavailable } from './command.mjs';
 
 const script = (name) => join(import.meta.dirname, name);
-const installMs = 300_000;
+const openMs = 300_000;
 
 /**
- * Finds or starts an engine. `env` is the environment in which docker reaches it; `own` says that it is ours alone;
- * `close()` ends it if it was started here. Rejects with Unavailable where there can be none.
+ * An engine that is not looked for yet. `open()` finds or starts it and gives `{ env, own }`: the environment in which docker
+ * reaches it, and whether it is ours alone; it rejects with Unavailable where there can be none. `close()` ends it if it was
+ * started here, also while it is still being opened.
  */
-export async function openEngine() {
-  // Short: the path of a socket in it may have 107 bytes at most.
-  const folder = await mkdtemp(join(tmpdir(), 'sy-engine-'));
-  const log = join(folder, 'log');
-  const descriptor = openSync(log, 'w');
-  // A group of its own: whoever ends the test by its group leaves the engine to it, for cleaning up.
-  const child = spawn(script('ensure-engine.sh'), [folder], {
-    stdio: ['ignore', descriptor, descriptor],
-    detached: true,
-  });
-  closeSync(descriptor);
-  const exited = once(child, 'exit').then(([code]) => code);
+export function createEngine() {
+  let child;
+  let exited;
+  let folder;
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   const close = async () => {
-    if (child.exitCode === null && child.signalCode === null) {
+    if (child !== undefined && !hasEnded()) {
       child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
       await exited;
       clearTimeout(timer);
     }
-    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   };
 
-  const env = { ...process.env };
-  const ownEnv = { ...env, DOCKER_HOST: `unix://${join(folder, 'docker.sock')}` };
-  const answers = () => attempt(['docker', 'info'], { env: ownEnv, timeoutMs: 5_000 }).then(({ code }) => code === 0);
-  const ended = await Promise.race([
-    exited,
-    eventually(answers, { timeoutMs: installMs, intervalMs: 200, what: 'an engine' }).then(
-      () => 'running',
-      () => 'silent',
-    ),
-  ]);
-  if (ended === 'running') {
-    await emptyOwnEngine(ownEnv);
-    return { env: ownEnv, own: true, close };
-  }
-  const reason = readFileSync(log, 'utf8').trimEnd().split('\n').at(-1);
-  await close();
-  if (ended === 0) return { env, own: false, close: async () => undefined };
-  throw new Unavailable(ended === 77 ? reason : `no Docker engine could be started (${ended}): ${reason}`);
+  return {
+    close,
+    async open() {
+      // Short: the path of a socket in it may have 107 bytes at most.
+      folder = mkdtempSync(join(tmpdir(), 'sy-engine-'));
+      const log = join(folder, 'log');
+      const descriptor = openSync(log, 'w');
+      // A group of its own: whoever ends the test by its group leaves the engine to it, for cleaning up.
+      child = spawn(script('ensure-engine.sh'), [folder], {
+        stdio: ['ignore', descriptor, descriptor],
+        detached: true,
+      });
+      closeSync(descriptor);
+      exited = once(child, 'exit');
+      const env = { ...process.env, DOCKER_HOST: `unix://${join(folder, 'docker.sock')}` };
+      const answers = async () =>
+        hasEnded() || (await attempt(['docker', 'info'], { env, timeoutMs: 5_000 })).code === 0;
+      const opened = await eventually(answers, { timeoutMs: openMs, intervalMs: 200 }).catch(() => false);
+      if (opened && !hasEnded()) {
+        await emptyOwnEngine(env);
+        return { env, own: true };
+      }
+      const reason = readFileSync(log, 'utf8').trimEnd().split('\n').at(-1);
+      const code = hasEnded() ? child.exitCode : 'it does not answer';
+      await close();
+      if (code === 0) return { env: process.env, own: false };
+      throw new Unavailable(code === 77 ? reason : `no Docker engine could be started (${code}): ${reason}`);
+    },
+  };
 }
 
 // What a test left that was killed: our engine starts it again.

@@ -25,21 +25,21 @@ if command -v docker >/dev/null && timeout 20 docker info >/dev/null 2>&1; then 
 [ -z "${DOCKER_HOST:-}" ] || cannot "no engine answers at DOCKER_HOST=$DOCKER_HOST"
 
 needed=(docker dockerd iptables)
-missing() { for name in "${needed[@]}"; do command -v "$name" >/dev/null || echo "$name"; done; }
+missing() { for name in "${needed[@]}"; do command -v "$name" >/dev/null || printf '%s ' "$name"; done; }
 [ "$(id -u)" = 0 ] || cannot "no Docker engine answers, and only root could start one"
 if [ -n "$(missing)" ]; then
-  lacking=$(missing | xargs)
+  lacking=$(missing)
   [ "${CI:-}" = true ] || [ "${SWITCHYARD_INSTALL_DOCKER:-}" = 1 ] ||
-    cannot "not installed: $lacking (SWITCHYARD_INSTALL_DOCKER=1 lets this script install Debian's packages)"
-  command -v apt-get >/dev/null || cannot "not installed: $lacking, and there is no apt-get to install it"
-  echo "installing docker.io (missing: $lacking)" >&2
+    cannot "not installed: $lacking(SWITCHYARD_INSTALL_DOCKER=1 lets this script install Debian's packages)"
+  command -v apt-get >/dev/null || cannot "not installed: ${lacking% }, and there is no apt-get to install it"
+  echo "installing docker.io (missing: ${lacking% })" >&2
   log=$(mktemp)
   # iptables is only recommended by docker.io, and without it no container reaches another.
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends docker.io iptables; } \
     >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; cannot "apt-get could not install docker.io (whole output: $log)"; }
   rm -f "$log"
   hash -r
-  [ -z "$(missing)" ] || cannot "still not there after the installation: $(missing | xargs)"
+  [ -z "$(missing)" ] || cannot "still not there after the installation: $(missing)"
   # Where services are started at installation, there is an engine now.
   if timeout 20 docker info >/dev/null 2>&1; then exit 0; fi
 fi
@@ -47,6 +47,7 @@ fi
 mkdir -p "$cache/engine" "$folder"
 exec 9>"$cache/engine.lock"
 flock --timeout 1200 9 || cannot "another engine of Switchyard's tests has been running for 20 minutes (lock: $cache/engine.lock)"
+kill -0 "$PPID" 2>/dev/null || cannot 'who wanted the engine is gone'
 # The engine inherits the lock and holds it for as long as it lives.
 exec setpriv --pdeathsig TERM dockerd \
   --host "unix://$folder/docker.sock" \
