@@ -5,6 +5,7 @@
 //
 // REGISTERING repeats for ever with back-off, and never keeps the instance from serving. A beat that fails changes nothing:
 // the deadline in Redis decides, and whoever doubts asks the instance itself.
+import { OWN_DRAIN_REASON } from '@switchyard/protocol';
 import type { Result } from '@switchyard/protocol';
 import { backoff, withDeadline } from '@switchyard/runtime';
 import type { Clock, Component, Health, Logger } from '@switchyard/runtime';
@@ -168,7 +169,7 @@ export const createAgent = (options: AgentOptions): Agent => {
     phase = 'DRAINING';
     // A registration that lands after the deregistration would leave a ghost behind.
     await attempt;
-    const reason = 'the instance stops';
+    const reason = OWN_DRAIN_REASON;
     if (registrations > 0) {
       logger.info({ target, drainDelayMs }, 'agent.draining');
       accepted(await call('drain', leaveDeadlineMs, (signal) => registrar.drain(reason, signal)));

@@ -1,4 +1,4 @@
-import { storedInstanceSchema } from '@switchyard/protocol';
+import { OWN_DRAIN_REASON, storedInstanceSchema } from '@switchyard/protocol';
 import type { Evidence, Instance } from '@switchyard/protocol';
 import { commitOf, inputOf, instanceOf } from './catalog-fixture.ts';
 import type { Decision } from './commit.ts';
@@ -47,6 +47,15 @@ describe('a registration', () => {
       event: { type: 'instance.registered', subject: 'shop/a' },
     });
     expect(storedInstanceSchema.parse(stored(decision))).toEqual(stored(decision));
+  });
+
+  it('of a new process ends the drain that its predecessor began for itself', () => {
+    const current = instanceOf({ intent: 'draining', intentReason: OWN_DRAIN_REASON });
+
+    const decision = registerInstance(current, ref, inputOf(), 9);
+
+    expect(stored(decision)).toMatchObject({ intent: 'in-service' });
+    expect(stored(decision).intentReason).toBeUndefined();
   });
 
   it('repeated changes nothing, in whatever order its metadata stands', () => {

@@ -3,7 +3,7 @@
 //   (absent) --register--> alive --suspect--> suspect --evict--> dead --reap--> (absent)
 //                            ^------revive-------'                 |
 //                            '----------------register-------------'   (incarnation + 1)
-import { memberOf, ok, parseDurationMs, refuse } from '@switchyard/protocol';
+import { memberOf, ok, OWN_DRAIN_REASON, parseDurationMs, refuse } from '@switchyard/protocol';
 import type {
   Evidence,
   Instance,
@@ -98,8 +98,7 @@ export function registerInstance(
   const next: StoredInstance = {
     ...fresh,
     weight,
-    intent: current.intent,
-    ...(current.intentReason === undefined ? {} : { intentReason: current.intentReason }),
+    ...intentAfter(current),
     liveness: 'alive',
     sinceMs: current.liveness === 'alive' ? current.sinceMs : nowMs,
     incarnation: current.incarnation + (returning ? 1 : 0),
@@ -111,6 +110,12 @@ export function registerInstance(
     ? { because: 'registered', detail: 'it registered again while it was suspected' }
     : undefined;
   return change(current, next, { type, deadline, ...(evidence ? { evidence } : {}) });
+}
+
+/** An operator's wish stands; the end of a process before this one does not. */
+function intentAfter({ intent, intentReason }: Instance): Pick<StoredInstance, 'intent' | 'intentReason'> {
+  if (intent === 'draining' && intentReason === OWN_DRAIN_REASON) return { intent: 'in-service' };
+  return { intent, ...(intentReason === undefined ? {} : { intentReason }) };
 }
 
 /** Changes weight or intent of a known instance; refuses an unknown one, or one that is not as `precondition` says. */

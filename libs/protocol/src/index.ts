@@ -25,6 +25,7 @@ export {
   intentSchema,
   livenessSchema,
   loadReportSchema,
+  OWN_DRAIN_REASON,
   registerMessageSchema,
   roleSchema,
   storedInstanceSchema,

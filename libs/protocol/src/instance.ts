@@ -7,6 +7,12 @@ import { hostSchema, instanceIdSchema, portSchema, serviceNameSchema } from './n
 export const intentSchema = z.enum(['in-service', 'draining', 'maintenance']);
 export type Intent = z.infer<typeof intentSchema>;
 
+/**
+ * The reason an agent gives when it drains its own instance. A process that registers again after it is a new one, so unlike
+ * an operator's drain it does not outlive the registration.
+ */
+export const OWN_DRAIN_REASON = 'the instance stops';
+
 /** What the monitor believes. `dead` means evicted; the record is reaped later. */
 export const livenessSchema = z.enum(['alive', 'suspect', 'dead']);
 export type Liveness = z.infer<typeof livenessSchema>;
