@@ -3,8 +3,10 @@
 // One place for the options (sources: ioredis 6 README and source; ioredis issues 1314, 1328, 1059; BullMQ "going to
 // production"). A command either is answered, or fails within its deadline; nothing waits for ever, nothing is sent twice by
 // itself. Only BullMQ's workers wait without limit: they demand it.
+import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import type { RedisOptions as AnyRedisOptions } from 'ioredis';
+import { withDeadline } from '@switchyard/runtime';
 import type { Logger } from '@switchyard/runtime';
 
 export interface RedisEndpoint {
@@ -41,6 +43,7 @@ const SUBSCRIBER_PING_MS = 5_000;
 /** A frozen peer never closes its side: waiting for that would add as much to every failover. */
 const CLOSE_DEADLINE_MS = 250;
 const MAX_RECONNECT_DELAY_MS = 500;
+const START_WAIT_MS = 500;
 
 /** 50 ms, doubling to half a second: a failover is over in two seconds, a longer wait would only add to it. */
 const reconnectDelayMs = (attempt: number): number => Math.min(MAX_RECONNECT_DELAY_MS, 25 * 2 ** Math.min(attempt, 6));
@@ -94,6 +97,8 @@ export interface RedisConnections {
   readonly settings: RedisSettings;
   /** Opens one; it connects in the background, reconnects until `disconnect()` or `stop`, and logs only changes. */
   connect(use: ConnectionUse): Redis;
+  /** Gives the open ones a moment to connect, so that what starts next need not fail first. Never rejects. */
+  start(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -112,6 +117,11 @@ export function createRedis(
       logChanges(redis, use, logger);
       keepAlive(redis, use, { until: () => open.delete(redis), logger });
       return redis;
+    },
+    async start(signal) {
+      const waits = [...open].filter(({ status }) => status !== 'ready').map((redis) => once(redis, 'ready', { signal }));
+      // without Redis a service starts all the same, and says so by its health
+      await withDeadline(Promise.all(waits), START_WAIT_MS, 'the first connections').catch(() => undefined);
     },
     async stop() {
       for (const redis of open) redis.disconnect();

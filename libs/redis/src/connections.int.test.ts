@@ -69,6 +69,21 @@ describe('connections to one Redis', () => {
     await Promise.all(servers.splice(0).map((one) => one.stop()));
   });
 
+  it('are ready when the start has waited for them, and start all the same without Redis', async () => {
+    const server = await startRedis();
+    servers.push(server);
+    const there = open(single(server.port));
+    const redis = [there.connect('commands'), there.connect('subscriber')];
+    await there.start(signal);
+    expect(redis.map(({ status }) => status)).toEqual(['ready', 'ready']);
+
+    const nowhere = open(single(await freePort()));
+    nowhere.connect('commands');
+    const startedMs = performance.now();
+    await nowhere.start(signal);
+    expect(performance.now() - startedMs).toBeLessThan(1_500);
+  });
+
   it('hears what is published although Redis came long after the subscription', async () => {
     const port = await freePort();
     const connections = open(single(port));
