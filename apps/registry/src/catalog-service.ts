@@ -1,5 +1,6 @@
 // What can be asked of the registry, whichever way the request came (HTTP or pub/sub)? Read, decide, commit, answer.
 import {
+  checkPrecondition,
   deleteRoute,
   patchInstance,
   putRoute,
@@ -7,11 +8,11 @@ import {
   registerInstance,
   removeInstance,
 } from '@switchyard/catalog';
-import type { CatalogStore, Decision, InstanceRef, Versioned } from '@switchyard/catalog';
+import type { CatalogStore, Decision, InstanceRef, Precondition, Versioned } from '@switchyard/catalog';
 import { memberOf, ok, refuse } from '@switchyard/protocol';
 import type { Instance, InstanceInput, InstancePatch, Result, ServicePolicy, TrafficRoute } from '@switchyard/protocol';
 import { beat, decideAndCommit } from '@switchyard/redis';
-import type { Carried, CatalogFeed, Redis } from '@switchyard/redis';
+import type { CatalogFeed, Redis } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
 
 /** A stored document and whether this request made it. */
@@ -20,19 +21,26 @@ export interface Written<T> {
   readonly created: boolean;
 }
 
-/** Writes the catalog. Every method rejects while Redis is away; nothing is half-written then. */
+/**
+ * Writes the catalog. Every method rejects while Redis is away; nothing is half-written then. What a caller reads here after
+ * its write, also after one that changed nothing, shows it.
+ */
 export interface CatalogService {
-  register(ref: InstanceRef, input: InstanceInput): Promise<Result<Written<Instance>>>;
+  register(ref: InstanceRef, input: InstanceInput, precondition?: Precondition): Promise<Result<Written<Instance>>>;
   heartbeat(ref: InstanceRef): Promise<Result<null>>;
-  patch(ref: InstanceRef, patch: InstancePatch, ifRevision?: number): Promise<Result<Instance>>;
-  deregister(ref: InstanceRef, reason: string, ifRevision?: number): Promise<Result<null>>;
+  patch(ref: InstanceRef, patch: InstancePatch, precondition?: Precondition): Promise<Result<Instance>>;
+  deregister(ref: InstanceRef, reason: string, precondition?: Precondition): Promise<Result<null>>;
   putService(
     name: string,
     policy: ServicePolicy,
-    ifRevision?: number,
+    precondition?: Precondition,
   ): Promise<Result<Written<Versioned<ServicePolicy>>>>;
-  putRoute(name: string, route: TrafficRoute, ifRevision?: number): Promise<Result<Written<Versioned<TrafficRoute>>>>;
-  deleteRoute(name: string, ifRevision?: number): Promise<Result<null>>;
+  putRoute(
+    name: string,
+    route: TrafficRoute,
+    precondition?: Precondition,
+  ): Promise<Result<Written<Versioned<TrafficRoute>>>>;
+  deleteRoute(name: string, precondition?: Precondition): Promise<Result<null>>;
 }
 
 const gone = (what: string): Result<never> =>
@@ -49,41 +57,43 @@ export function createCatalogService(options: {
   readonly clock: Clock;
 }): CatalogService {
   const { store, redis, feed, clock } = options;
-  const carryOut = async (decide: () => Promise<Result<Decision>>): Promise<Result<Carried>> => {
-    const outcome = await decideAndCommit(store, decide);
-    if (outcome.ok && outcome.value.type === 'committed') {
-      await feed.reached(outcome.value.cursor.revision, READ_YOUR_WRITE_MS);
-    }
-    return outcome;
-  };
   /** Decides on what `read` finds, commits, and answers with what is stored then. */
-  const write = async <T>(
+  const write = async <T extends { readonly revision: number }>(
     what: string,
     read: () => Promise<T | undefined>,
     decide: (current: T | undefined) => Result<Decision>,
   ): Promise<Result<Written<T>>> => {
     let created = false;
-    const outcome = await carryOut(async () => {
+    const outcome = await decideAndCommit(store, async () => {
       const current = await read();
       created = current === undefined;
       return decide(current);
     });
     if (!outcome.ok) return outcome;
     const document = await read();
-    return document === undefined ? gone(what) : ok({ document, created });
+    if (document === undefined) return gone(what);
+    // another registry may have written it a moment ago
+    await feed.reached(document.revision, READ_YOUR_WRITE_MS);
+    return ok({ document, created });
   };
   const remove = async (decide: () => Promise<Result<Decision>>): Promise<Result<null>> => {
-    const outcome = await carryOut(decide);
-    return outcome.ok ? ok(null) : outcome;
+    const outcome = await decideAndCommit(store, decide);
+    if (!outcome.ok) return outcome;
+    if (outcome.value.type === 'committed') await feed.reached(outcome.value.cursor.revision, READ_YOUR_WRITE_MS);
+    return ok(null);
   };
   const readInstance = ({ service, id }: InstanceRef) => store.readInstance(service, id);
 
   return {
-    async register(ref, input) {
+    async register(ref, input, precondition) {
+      const what = `instance ${ref.id} of service ${ref.service}`;
       const written = await write(
-        `instance ${ref.id}`,
+        what,
         () => readInstance(ref),
-        (current) => ok(registerInstance(current, ref, input, clock.unixMs())),
+        (current) => {
+          const held = checkPrecondition(what, current, precondition);
+          return held.ok ? ok(registerInstance(current, ref, input, clock.unixMs())) : held;
+        },
       );
       // the same document again changes nothing, but it is a sign of life
       if (written.ok) await beat(redis, [memberOf(ref.service, ref.id)]);
@@ -95,34 +105,35 @@ export function createCatalogService(options: {
         ? ok(null)
         : refuse('unknown_instance', `instance ${ref.id} of service ${ref.service} is not registered, or was evicted`);
     },
-    async patch(ref, patch, ifRevision) {
+    async patch(ref, patch, precondition) {
       const written = await write(
         `instance ${ref.id}`,
         () => readInstance(ref),
-        (current) => patchInstance(current, ref, patch, ifRevision),
+        (current) => patchInstance(current, ref, patch, precondition),
       );
       return written.ok ? ok(written.value.document) : written;
     },
-    deregister: (ref, reason, ifRevision) =>
+    deregister: (ref, reason, precondition) =>
       remove(async () =>
         removeInstance(await readInstance(ref), ref, {
           type: 'instance.deregistered',
           reason,
-          ...(ifRevision === undefined ? {} : { ifRevision }),
+          ...(precondition === undefined ? {} : { precondition }),
         }),
       ),
-    putService: (name, policy, ifRevision) =>
+    putService: (name, policy, precondition) =>
       write(
         `service ${name}`,
         () => store.readService(name),
-        (current) => putService(current, name, policy, ifRevision),
+        (current) => putService(current, name, policy, precondition),
       ),
-    putRoute: (name, route, ifRevision) =>
+    putRoute: (name, route, precondition) =>
       write(
         `route ${name}`,
         () => store.readRoute(name),
-        (current) => putRoute(current, name, route, ifRevision),
+        (current) => putRoute(current, name, route, precondition),
       ),
-    deleteRoute: (name, ifRevision) => remove(async () => deleteRoute(await store.readRoute(name), name, ifRevision)),
+    deleteRoute: (name, precondition) =>
+      remove(async () => deleteRoute(await store.readRoute(name), name, precondition)),
   };
 }

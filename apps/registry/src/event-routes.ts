@@ -32,10 +32,10 @@ export const eventRoutes = (store: CatalogStore, feed: CatalogFeed, logger: Logg
     query: historyQuery,
     responses: { 200: { description: 'Events', schema: historySchema } },
     handle: async ({ query }) => {
-      const page = await store.history(query.before, query.limit);
-      const next = page.length === query.limit ? (page.at(-1)?.revision ?? null) : null;
+      const { events: page, next } = await store.history(query.before, query.limit);
       const events = page.filter((event) => query.topics?.includes(topicOf(event.type)) ?? true);
-      const link = next === null ? {} : { link: `</v1/events?limit=${query.limit}&before=${next}>; rel="next"` };
+      const same = query.topics ? `&topics=${query.topics.join(',')}` : '';
+      const link = next === null ? {} : { link: `</v1/events?limit=${query.limit}&before=${next}${same}>; rel="next"` };
       return { status: 200, body: { events, next }, headers: link };
     },
   }),

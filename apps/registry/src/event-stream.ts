@@ -5,8 +5,6 @@ import type { EventType, SwitchyardEvent } from '@switchyard/protocol';
 import type { CatalogFeed } from '@switchyard/redis';
 
 const PAGE = 512;
-/** Live events kept while the missed ones are fetched; a watcher that needs more gets a reset. */
-const MAX_WAITING = 10_000;
 
 /** The cursor in an event id, `<epoch>.<revision>`. */
 export function cursorOf(id: string | undefined): Cursor | undefined {
@@ -21,7 +19,8 @@ const idOf = ({ epoch, revision }: Cursor): string => `${epoch}.${revision}`;
 
 /**
  * Sends to one watcher: from `after` on when it resumes, else from now on. Frames: `start` (where it begins), the events,
- * `reset` (events are missing: read the catalog again, then go on from the frame's id).
+ * `reset` (events are missing: read the catalog of this registry again, then go on from the frame's id). Only a watcher that
+ * missed something needs Redis; rejects when it is away then.
  */
 export async function streamEvents(options: {
   readonly sse: SseStream;
@@ -31,43 +30,45 @@ export async function streamEvents(options: {
   readonly wants: (event: SwitchyardEvent) => boolean;
 }): Promise<void> {
   const { sse, feed, store, after, wants } = options;
-  let sent: Cursor = after ?? feed.status();
-  let waiting: SwitchyardEvent[] | undefined = [];
+  const position = (): Cursor => {
+    const { epoch, revision } = feed.status();
+    return { epoch, revision };
+  };
+  let sent: Cursor = after ?? position();
+  let live = false;
 
-  const reset = (to: Cursor, reason: string): void => {
-    sent = to;
-    sse.send({ id: idOf(to), event: 'reset', data: { ...to, epoch: to.epoch, revision: to.revision, reason } });
+  // To where this registry's own view is, which the watcher reads next: it may be behind Redis, and must not be ahead of it.
+  const reset = (reason: string): void => {
+    sent = position();
+    sse.send({ id: idOf(sent), event: 'reset', data: { ...sent, reason } });
   };
   const send = (event: SwitchyardEvent): void => {
-    if (event.epoch === sent.epoch && event.revision <= sent.revision) return;
+    if (event.epoch !== sent.epoch || event.revision <= sent.revision) return;
     sent = { epoch: event.epoch, revision: event.revision };
     if (wants(event)) sse.send({ id: event.id, event: event.type, data: event });
   };
   const stopListening = feed.listen((news) => {
-    if (news.type === 'event') {
-      if (!waiting) send(news.event);
-      else if (waiting.length < MAX_WAITING) waiting.push(news.event);
-      return;
-    }
-    waiting = waiting && [];
-    reset({ epoch: news.view.epoch, revision: news.view.revision }, 'the catalog was read anew: events may be missing');
+    if (news.type === 'reset') reset('the catalog was read anew: events may be missing');
+    else if (live) send(news.event);
   });
   sse.closed.addEventListener('abort', stopListening, { once: true });
   if (sse.closed.aborted) stopListening();
 
-  if (!after) {
-    const { epoch, revision } = sent;
-    sse.send({ id: idOf(sent), event: 'start', data: { epoch, revision } });
+  if (!after) sse.send({ id: idOf(sent), event: 'start', data: sent });
+  // What it has missed. `live` is set in the same turn in which nothing is missing, so nothing falls in between.
+  let fetched = after === undefined;
+  while (!sse.closed.aborted) {
+    const now = position();
+    if (sent.epoch === now.epoch && sent.revision === now.revision) break;
+    // further than this registry's view, or in an epoch that it has not seen yet: nothing to fetch, the view will follow
+    if (fetched && (sent.epoch !== now.epoch || sent.revision > now.revision)) break;
+    const from = sent;
+    const tail = await store.tail(from, PAGE);
+    // a reset came first: what was fetched belongs to the time before it
+    if (sent !== from) continue;
+    fetched = true;
+    if (tail.type === 'gap') reset('events between your last one and now are no longer kept');
+    else for (const event of tail.events) send(event);
   }
-  for (;;) {
-    const tail = await store.tail(sent, PAGE);
-    if (tail.type === 'gap') {
-      reset(tail.cursor, 'events between your last one and now are no longer kept');
-      break;
-    }
-    for (const event of tail.events) send(event);
-    if (tail.events.length < PAGE || sse.closed.aborted) break;
-  }
-  for (const event of waiting ?? []) send(event);
-  waiting = undefined;
+  live = true;
 }

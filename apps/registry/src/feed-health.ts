@@ -5,7 +5,7 @@ import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runt
 
 const STALE_AFTER_MS = 3_000;
 
-/** Sets the check `catalog` once a second, and the gauges of age and size. */
+/** Sets the check `catalog` once a second and whenever the catalog was read anew, and the gauges of age and size. */
 export function watchFeed(options: {
   readonly feed: CatalogFeed;
   readonly health: Health;
@@ -31,5 +31,17 @@ export function watchFeed(options: {
       });
     }
   };
-  return createTicker({ name: 'feed-health', everyMs: 1_000, run: look, clock, logger });
+  const ticker = createTicker({ name: 'feed-health', everyMs: 1_000, run: look, clock, logger });
+  let stopListening: (() => void) | undefined;
+  return {
+    name: 'feed-health',
+    async start(signal) {
+      stopListening = feed.listen(({ type }) => type === 'reset' && ticker.wake());
+      await ticker.start(signal);
+    },
+    async stop() {
+      stopListening?.();
+      await ticker.stop();
+    },
+  };
 }

@@ -71,8 +71,10 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed): Rout
       200: { description: 'It was known', schema: instanceViewSchema },
       201: { description: 'It is new', schema: instanceViewSchema },
     },
-    handle: async ({ params, body }) => {
-      const written = await catalog.register(params, body);
+    handle: async ({ params, body, headers }) => {
+      const ifMatch = ifMatchOf(headers);
+      if (!ifMatch.ok) return ifMatch.error;
+      const written = await catalog.register(params, body, ifMatch.value);
       if (!written.ok) return written.error;
       const { document, created } = written.value;
       return { status: created ? 201 : 200, body: presentInstance(document), headers: etagOf(document.revision) };

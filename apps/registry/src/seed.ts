@@ -22,12 +22,16 @@ export function createSeeder(options: {
     await redis.set(keys.seeded, '1');
   };
   const ticker = createTicker({ name: 'seed', everyMs: 5_000, run: seed, clock, logger });
+  let stopListening: (() => void) | undefined;
   return {
     name: 'seed',
     async start(signal) {
-      feed.listen((news) => news.type === 'reset' && ticker.wake());
+      stopListening = feed.listen((news) => news.type === 'reset' && ticker.wake());
       await ticker.start(signal);
     },
-    stop: () => ticker.stop(),
+    async stop() {
+      stopListening?.();
+      await ticker.stop();
+    },
   };
 }

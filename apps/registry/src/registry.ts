@@ -1,0 +1,62 @@
+// What is the registry made of, without its listener and its own registration? Put together for main.ts and for tests.
+import type { RequestListener } from 'node:http';
+import type { CatalogStore } from '@switchyard/catalog';
+import { createApi } from '@switchyard/http';
+import { createCatalogFeed, createCatalogStore, createEpochKeeper, redisRefusal } from '@switchyard/redis';
+import type { Redis, RedisConnections } from '@switchyard/redis';
+import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
+import { createCatalogService } from './catalog-service.ts';
+import { eventRoutes } from './event-routes.ts';
+import { watchFeed } from './feed-health.ts';
+import { instanceRoutes } from './instance-routes.ts';
+import { createIntake } from './intake.ts';
+import { createSeeder } from './seed.ts';
+import { serviceRoutes, trafficRoutes } from './setting-routes.ts';
+
+export interface Registry {
+  /** The catalog's API, for a listener. */
+  readonly app: RequestListener;
+  /** In the order of their start. */
+  readonly components: readonly Component[];
+  readonly store: CatalogStore;
+  readonly redis: Redis;
+}
+
+/** Opens its connections in the background; nothing else happens before the components start. */
+export function createRegistry(context: {
+  readonly connections: RedisConnections;
+  readonly instanceId: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly health: Health;
+}): Registry {
+  const { connections, instanceId, version, clock, logger, metrics, health } = context;
+  const redis = connections.connect('commands');
+  const store = createCatalogStore(redis, instanceId);
+  const feed = createCatalogFeed({ store, subscriber: connections.connect('subscriber'), clock, logger });
+  const catalog = createCatalogService({ store, redis, feed, clock });
+  const app = createApi({
+    title: 'Switchyard registry',
+    version,
+    routes: [
+      ...instanceRoutes(catalog, feed),
+      ...serviceRoutes(catalog, feed),
+      ...trafficRoutes(catalog, feed),
+      ...eventRoutes(store, feed, logger),
+    ],
+    health,
+    metrics,
+    logger,
+    errorToRefusal: redisRefusal,
+  });
+  const components = [
+    feed,
+    watchFeed({ feed, health, metrics, clock, logger }),
+    createEpochKeeper({ store, redis, feed, clock, logger }),
+    createSeeder({ catalog, feed, redis, clock, logger }),
+    createIntake(catalog, connections.connect('subscriber'), logger),
+  ];
+  return { app, components, store, redis };
+}
