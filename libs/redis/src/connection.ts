@@ -119,7 +119,9 @@ export function createRedis(
       return redis;
     },
     async start(signal) {
-      const waits = [...open].filter(({ status }) => status !== 'ready').map((redis) => once(redis, 'ready', { signal }));
+      const waits = [...open]
+        .filter(({ status }) => status !== 'ready')
+        .map((redis) => once(redis, 'ready', { signal }));
       // without Redis a service starts all the same, and says so by its health
       await withDeadline(Promise.all(waits), START_WAIT_MS, 'the first connections').catch(() => undefined);
     },
