@@ -4,7 +4,7 @@
 //   npx node tools/dev/compose-test.mjs [--compose v1|v2]
 //
 // exit 0: yes; 1: no; 77: this machine has no container engine and can start none (the last line says why; with REQUIRE_DOCKER=1
-// that is a failure). Needs nothing to be installed: see tools/docker. Leaves nothing behind but, for the next run, base images.
+// that is a failure). Needs nothing to be installed: see tools/docker. Leaves nothing but caches behind: base images, build cache.
 import { parseArgs } from 'node:util';
 import { ask, idsSeen } from '../../apps/e2e/src/api.ts';
 import { steadyLoad } from '../../apps/e2e/src/load.ts';
