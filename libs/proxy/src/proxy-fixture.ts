@@ -4,7 +4,7 @@ import { createServer as createHttpServer, type RequestListener } from 'node:htt
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { pickerFor } from '@switchyard/balancing';
 import { trafficRouteSchema } from '@switchyard/protocol';
-import { createLogger, systemClock } from '@switchyard/runtime';
+import { createLogger, systemClock, type Clock } from '@switchyard/runtime';
 import {
   defaultLimits,
   defaultTimeouts,
@@ -108,6 +108,7 @@ export async function startYard(options: {
   readonly trustedProxies?: readonly string[];
   readonly announceInstance?: boolean;
   readonly whyNot?: readonly WhyNot[];
+  readonly clock?: Clock;
 }): Promise<Yard> {
   const meters = createMeters();
   const targets: Target[] = options.ports.map((port, index) => {
@@ -142,7 +143,7 @@ export async function startYard(options: {
     trustedProxies: options.trustedProxies ?? [],
     announceInstance: options.announceInstance ?? true,
     via: 'switchyard',
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     logger: createLogger('proxy-test', { level: 'silent' }),
     policy: {
       route: (head) => router.route(head),

@@ -49,6 +49,12 @@ export class AnswerHead {
     return 'close';
   }
 
+  /** Size of the body for the answer to a request with this method; -1 when the head does not say it. */
+  bodyBytes(method: string): number {
+    const end = this.bodyEnd(method);
+    return end === 'none' ? 0 : end === 'length' ? this.fields.contentLength : -1;
+  }
+
   /** True when the connection can carry another request after this answer. */
   reusable(): boolean {
     const { connection } = this.fields;

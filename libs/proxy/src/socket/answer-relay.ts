@@ -1,10 +1,12 @@
 // How does an answer get from the instance to the client? Head first, then the body at the pace of the slower side. An answer
 // that breaks off is never ended as if it were complete.
+import type { AnswerHead } from '../http1/answer-head.ts';
 import { AnswerBody } from './answer-body.ts';
 import { answerText, bodyForm } from './answer-text.ts';
 import type { BodyForm } from './answer-text.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { Exchange } from './exchange.ts';
+import type { RequestFacts } from './request-facts.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Bytes up to this size go out with their head in one write of text; beyond it the copy costs more than the call. */
@@ -121,7 +123,14 @@ export class AnswerRelay {
     const { pools, options, draining } = client.engine;
     const { socket, reader } = upstream;
     const certain = leftover === 0 && exchange.facts.body.done && this.#body.end !== 'close';
-    if (certain && reader.head.reusable() && !draining && !socket.readableEnded && !socket.isPaused()) {
+    if (
+      certain &&
+      !upstream.tainted &&
+      reader.head.reusable() &&
+      !draining &&
+      !socket.readableEnded &&
+      !socket.isPaused()
+    ) {
       pools.put(upstream, options.clock.monotonicMs(), this.#idleMs());
     } else upstream.destroy();
     exchange.answered(this.#goOn);
@@ -129,3 +138,29 @@ export class AnswerRelay {
 }
 
 const ignore = (): void => undefined;
+
+/** Sends an answer that is complete and brief: head and body in one write. */
+export function sendWhole(
+  to: {
+    readonly client: ClientConnection;
+    readonly facts: RequestFacts;
+    readonly instance: string;
+    readonly goOn: boolean;
+  },
+  { bytes, head, end }: { readonly bytes: Buffer; readonly head: AnswerHead; readonly end: number },
+): void {
+  const { client, facts, instance, goOn } = to;
+  const { options, counters } = client.engine;
+  const statusClass = Math.trunc(head.status / 100);
+  counters.answersByClass[statusClass] = (counters.answersByClass[statusClass] ?? 0) + 1;
+  const text = answerText({
+    bytes,
+    head,
+    form: end === head.end ? 'none' : 'as-it-comes',
+    requestId: facts.requestId,
+    via: options.via,
+    instance: options.announceInstance ? instance : undefined,
+    connection: goOn ? (facts.minor === 0 ? 'keep-alive' : undefined) : 'close',
+  });
+  client.write(text + bytes.toString('latin1', head.end, end));
+}

@@ -1,45 +1,64 @@
 // What does one attempt at one instance hold, and what does it leave in the counters?
 import type { Target } from '../engine.ts';
 import type { EngineState } from './engine-state.ts';
+import type { SharedConnection, SharedUser } from './shared-connection.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
 
 /** An attempt under way; counted at its instance until `close`. */
 export class Attempt {
   readonly target: Target;
-  readonly upstream: UpstreamConnection;
+  /** undefined while it shares a connection with others */
+  upstream: UpstreamConnection | undefined;
   /** the instance sent something */
   heard = false;
   readonly #engine: EngineState;
   readonly #startedMs: number;
   #open = true;
+  #giveUp: (() => void) | undefined;
 
-  /** Takes a kept connection, unless `fresh`. */
-  constructor(engine: EngineState, target: Target, how: { readonly fresh: boolean; readonly retry: boolean }) {
+  constructor(engine: EngineState, target: Target, retry: boolean) {
     const { meter } = target;
     meter.requests += 1;
     meter.inFlight += 1;
-    if (how.retry) {
+    if (retry) {
       meter.retries += 1;
       engine.counters.retriesTotal += 1;
     }
     this.target = target;
-    this.upstream = (how.fresh ? undefined : engine.pools.take(target)) ?? engine.pools.open(target);
     this.#engine = engine;
     this.#startedMs = engine.options.clock.monotonicMs();
   }
 
-  use(user: UpstreamUser): void {
-    this.upstream.use(user);
+  /** On a connection of its own: a kept one, unless `fresh`. */
+  alone(user: UpstreamUser, fresh: boolean): UpstreamConnection {
+    const { pools } = this.#engine;
+    const upstream = (fresh ? undefined : pools.take(this.target)) ?? pools.open(this.target);
+    this.upstream = upstream;
+    upstream.use(user);
+    return upstream;
+  }
+
+  /** On a connection with others. */
+  share(shared: SharedConnection, user: SharedUser, text: string): void {
+    this.#giveUp = shared.add(user, text);
+  }
+
+  /** Breaks it off. */
+  destroy(): void {
+    this.upstream?.destroy();
+    this.#giveUp?.();
   }
 
   get tookMs(): number {
     return this.#engine.options.clock.monotonicMs() - this.#startedMs;
   }
 
-  /** The head of an answer came. */
-  answered(status: number): void {
+  /** The head of an answer came. `bodyBytes`: -1 when its length was not said; undefined for a request that never shares. */
+  answered(status: number, bodyBytes: number | undefined): void {
     const { meter } = this.target;
-    const { tookMs } = this;
+    const nowMs = this.#engine.options.clock.monotonicMs();
+    const tookMs = nowMs - this.#startedMs;
+    if (bodyBytes !== undefined) this.#engine.pools.gauge(this.target).answered(tookMs, bodyBytes, nowMs);
     meter.latency.record(tookMs);
     meter.recent.record(tookMs);
     if (status >= 500) meter.serverErrors += 1;

@@ -7,28 +7,29 @@
 //       retry.ts: again elsewhere, or refused with the reason of each candidate
 import type { Refusal } from '@switchyard/protocol';
 import { countRefusal } from '../counters.ts';
-import type { AttemptRecord, ForwardDecision, RouteDecision } from '../engine.ts';
-import { forwardedPath } from '../forwarded-path.ts';
+import type { AttemptRecord, RouteDecision } from '../engine.ts';
+import type { AnswerHead } from '../http1/answer-head.ts';
 import type { AttemptPhase } from '../retry.ts';
-import { AnswerRelay } from './answer-relay.ts';
+import { AnswerRelay, sendWhole } from './answer-relay.ts';
 import { interimText } from './answer-text.ts';
 import { Attempt } from './attempt.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { failureOf } from './failure.ts';
 import type { Failure } from './failure.ts';
+import { Forwarding } from './forwarding.ts';
 import { redirectRequest } from './redirect-request.ts';
 import { reportEnd } from './request-facts.ts';
 import type { Ending, RequestFacts } from './request-facts.ts';
-import { requestText } from './request-text.ts';
+import type { SharedUser } from './shared-connection.ts';
 import { switchProtocols } from './switch-protocols.ts';
 import { Tries } from './tries.ts';
 import type { NextTry } from './tries.ts';
-import type { UpstreamUser } from './upstream-connection.ts';
+import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
 
 type State = 'connecting' | 'sending' | 'awaiting' | 'relaying' | 'over';
 
 /** One request on its way through the engine. */
-export class Exchange implements UpstreamUser {
+export class Exchange implements UpstreamUser, SharedUser {
   readonly facts: RequestFacts;
   readonly startedMs: number;
   /** when the present state has lasted too long */
@@ -37,6 +38,7 @@ export class Exchange implements UpstreamUser {
   endless = false;
   readonly #client: ClientConnection;
   readonly #decision: RouteDecision;
+  readonly #forwarding: Forwarding;
   #tries: Tries | undefined;
   #state: State = 'connecting';
   #attempt: Attempt | undefined;
@@ -45,11 +47,13 @@ export class Exchange implements UpstreamUser {
   #relay: AnswerRelay | undefined;
   #status = 0;
   #continued = false;
+  #mayShare = true;
 
   constructor(client: ClientConnection, decision: RouteDecision, facts: RequestFacts) {
     this.#client = client;
     this.#decision = decision;
     this.facts = facts;
+    this.#forwarding = new Forwarding(client, decision, facts);
     this.startedMs = client.engine.options.clock.monotonicMs();
   }
 
@@ -69,24 +73,10 @@ export class Exchange implements UpstreamUser {
       return;
     }
     this.#tries = new Tries(this.#client.engine, decision);
-    if (decision.action === 'proxy') this.#attemptAt(this.#tries.first());
-    else this.#redirect(decision, this.#tries);
-  }
-
-  #redirect(decision: ForwardDecision, tries: Tries): void {
-    const client = this.#client;
-    const goOn = redirectRequest(client, decision, { facts: this.facts, candidacy: tries.candidacy });
-    if (goOn === undefined) {
-      this.#attemptAt(tries.first());
-      return;
-    }
-    this.#drop();
-    client.exchangeOver(goOn);
-  }
-
-  /** Only of a request that is forwarded. */
-  get #forward(): ForwardDecision {
-    return this.#decision as ForwardDecision;
+    const told = { facts: this.facts, candidacy: this.#tries.candidacy };
+    const goOn = decision.action === 'redirect' ? redirectRequest(this.#client, decision, told) : undefined;
+    if (goOn === undefined) this.#attemptAt(this.#tries.first());
+    else this.#over(goOn);
   }
 
   #attemptAt(next: NextTry): void {
@@ -95,16 +85,66 @@ export class Exchange implements UpstreamUser {
       return;
     }
     const { engine } = this.#client;
-    const fresh = next.fresh || this.facts.upgrade;
-    const attempt = new Attempt(engine, next.target, { fresh, retry: this.#attempts.length > 0 });
+    const attempt = new Attempt(engine, next.target, this.#attempts.length > 0);
     this.#attempt = attempt;
-    attempt.use(this);
-    if (attempt.upstream.connected) {
-      this.#send(attempt);
+    const shared = this.#shareable && !next.fresh ? engine.pools.shared(next.target) : undefined;
+    if (shared !== undefined) {
+      this.#await();
+      attempt.share(shared, this, this.#forwarding.text());
+      return;
+    }
+    const upstream = attempt.alone(this, next.fresh || this.facts.upgrade);
+    if (upstream.connected) {
+      this.#send(upstream);
       return;
     }
     this.#enter('connecting', engine.options.timeouts.connectMs);
     if (!this.facts.body.done) this.#client.pause();
+  }
+
+  /** Sent twice, it does no harm, and nothing follows its head. */
+  get #shareable(): boolean {
+    const { method, body, upgrade } = this.facts;
+    return (method === 'GET' || method === 'HEAD') && body.done && !upgrade && this.#mayShare;
+  }
+
+  get method(): string {
+    return this.facts.method;
+  }
+
+  wholeAnswer(bytes: Buffer, head: AnswerHead, end: number): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    this.#status = head.status;
+    attempt.answered(head.status, end - head.end);
+    const client = this.#client;
+    const goOn = client.wantsKeepAlive && !client.engine.draining;
+    sendWhole({ client, facts: this.facts, instance: attempt.target.id, goOn }, { bytes, head, end });
+    attempt.close();
+    this.#attempt = undefined;
+    this.#over(goOn);
+  }
+
+  takeOver(connection: UpstreamConnection, bytes: Buffer): void {
+    if (this.#attempt === undefined) return;
+    this.#attempt.upstream = connection;
+    connection.use(this);
+    if (bytes.length > 0) this.upstreamData(bytes);
+  }
+
+  displaced(): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined || this.#tries === undefined) return;
+    this.#attempt = undefined;
+    this.#mayShare = false;
+    this.#attemptAt(this.#tries.displaced(attempt));
+  }
+
+  sharedFailed({ heard, error, reason }: Parameters<SharedUser['sharedFailed']>[0]): void {
+    const phase: AttemptPhase = heard ? 'answering' : 'sent';
+    this.#mayShare = false;
+    const failure = failureOf(error, phase, !heard);
+    this.#fail({ phase, ...failure, ...(reason === undefined ? {} : { reason }) });
   }
 
   #enter(state: State, forMs: number): void {
@@ -113,70 +153,30 @@ export class Exchange implements UpstreamUser {
   }
 
   upstreamConnected(): void {
-    if (this.#attempt) this.#send(this.#attempt);
+    if (this.#attempt?.upstream) this.#send(this.#attempt.upstream);
   }
 
-  #send({ upstream: { socket } }: Attempt): void {
+  #send(upstream: UpstreamConnection): void {
     const { body, expectsContinue } = this.facts;
-    const text = this.#text();
     const again = this.#attempts.length > 0;
-    const kept = again ? body.kept : undefined;
-    const parts = again ? (kept === undefined || kept.length === 0 ? [] : [kept]) : this.#unsent;
+    upstream.send(this.#forwarding.text(), again ? body.keptParts : this.#unsent);
     this.#unsent = [];
-    if (parts.length === 0) socket.write(text, 'latin1');
-    else {
-      socket.cork();
-      socket.write(text, 'latin1');
-      for (const part of parts) socket.write(part);
-      socket.uncork();
-    }
     if (body.done || expectsContinue) this.#await();
-    else this.#enter('sending', this.#idleMs);
-    if (!body.done && !socket.writableNeedDrain) this.#client.resume();
-  }
-
-  /** The head as it goes to an instance. */
-  #text(): string {
-    const client = this.#client;
-    const { target, authority, requestId, upgrade } = this.facts;
-    const decision = this.#forward;
-    return requestText({
-      bytes: client.bytes,
-      head: client.head,
-      path: `${forwardedPath(target, decision)}${target.query}`,
-      authority,
-      forwarded: client.forwarded(authority, decision.stripPrefix),
-      via: client.engine.options.via,
-      requestId,
-      upgrade,
-    });
-  }
-
-  get #idleMs(): number {
-    return this.#forward.idleMs ?? this.#client.engine.options.timeouts.idleMs;
-  }
-
-  get #responseMs(): number {
-    return this.#forward.responseMs ?? this.#client.engine.options.timeouts.responseMs;
+    else this.#enter('sending', this.#forwarding.idleMs);
+    if (!body.done && !upstream.socket.writableNeedDrain) this.#client.resume();
   }
 
   #await(): void {
-    this.#enter('awaiting', this.#responseMs);
+    this.#enter('awaiting', this.#forwarding.responseMs);
   }
 
   /** The client sent more of the body: `body.part`; it has been checked and kept already. */
   clientBody(): void {
-    const { limits } = this.#client.engine.options;
     const { body } = this.facts;
     const { part } = body;
-    if (body.broken) {
-      const detail = 'The body of the request cannot be read: its chunks are malformed.';
-      this.refuse({ code: 'malformed_request', detail });
-      return;
-    }
-    if (limits.bodyBytes > 0 && body.receivedBytes > limits.bodyBytes) {
-      const detail = `The body is larger than the ${limits.bodyBytes} bytes that are allowed.`;
-      this.refuse({ code: 'too_large', detail });
+    const problem = body.problem(this.#client.engine.options.limits.bodyBytes);
+    if (problem !== undefined) {
+      this.refuse(problem);
       return;
     }
     const upstream = this.#attempt?.upstream;
@@ -187,12 +187,12 @@ export class Exchange implements UpstreamUser {
     if (part.length > 0 && !upstream.socket.write(part)) this.#client.pause();
     if (this.#state === 'sending') {
       if (body.done) this.#await();
-      else this.#enter('sending', this.#idleMs);
+      else this.#enter('sending', this.#forwarding.idleMs);
     } else if (this.#state === 'relaying') this.moved();
   }
 
   upstreamDrained(): void {
-    if (this.#state === 'sending') this.#enter('sending', this.#idleMs);
+    if (this.#state === 'sending') this.#enter('sending', this.#forwarding.idleMs);
     if (!this.facts.body.done) this.#client.resume();
   }
 
@@ -200,17 +200,18 @@ export class Exchange implements UpstreamUser {
   clientDrained(): void {
     if (this.#state !== 'relaying') return;
     this.moved();
-    this.#attempt?.upstream.socket.resume();
+    this.#attempt?.upstream?.socket.resume();
   }
 
   /** Bytes of the answer moved. */
   moved(): void {
-    this.#enter('relaying', this.#idleMs);
+    this.#enter('relaying', this.#forwarding.idleMs);
   }
 
   upstreamData(bytes: Buffer): void {
     const attempt = this.#attempt;
-    if (attempt === undefined) return;
+    const upstream = attempt?.upstream;
+    if (attempt === undefined || upstream === undefined) return;
     attempt.heard = true;
     if (this.#relay !== undefined) {
       this.#relay.feed(bytes, 0);
@@ -220,14 +221,14 @@ export class Exchange implements UpstreamUser {
       this.#fail({ phase: 'answering', reason: 'it spoke before it was asked' });
       return;
     }
-    const { reader } = attempt.upstream;
+    const { reader } = upstream;
     const { answerHeadBytes } = this.#client.engine.options.limits;
     const outcome = reader.read(bytes, { limit: answerHeadBytes, interim: this.#interim });
     if (outcome === 'incomplete') return;
     if (outcome === 'complete') {
       this.#status = reader.head.status;
-      if (this.#status === 101) this.#switched(attempt);
-      else this.#answered(attempt);
+      if (this.#status === 101) this.#switched(attempt, upstream);
+      else this.#answered(attempt, upstream);
       return;
     }
     const tooLarge = outcome === 'too-large' || outcome === 'too-many-fields';
@@ -237,7 +238,7 @@ export class Exchange implements UpstreamUser {
 
   /** 100 only when it was asked for, and once; others to clients that know them. */
   readonly #interim = (bytes: Buffer): void => {
-    const head = this.#attempt?.upstream.reader.head;
+    const head = this.#attempt?.upstream?.reader.head;
     if (this.facts.minor === 0 || head === undefined) return;
     if (head.status !== 100) this.#client.write(interimText(bytes, head));
     else if (this.facts.expectsContinue && !this.#continued) {
@@ -246,11 +247,11 @@ export class Exchange implements UpstreamUser {
     }
   };
 
-  #answered(attempt: Attempt): void {
+  #answered(attempt: Attempt, upstream: UpstreamConnection): void {
     const client = this.#client;
-    const { upstream, target } = attempt;
+    const { target } = attempt;
     const { body, expectsContinue, upgrade } = this.facts;
-    attempt.answered(this.#status);
+    attempt.answered(this.#status, this.#shareable ? upstream.reader.head.bodyBytes(this.method) : undefined);
     body.settle();
     // a client that was not told to continue may skip its body, one that wanted to switch may have begun to: what comes
     // next could not be told apart
@@ -263,12 +264,12 @@ export class Exchange implements UpstreamUser {
     relay.begin();
   }
 
-  #switched(attempt: Attempt): void {
+  #switched(attempt: Attempt, upstream: UpstreamConnection): void {
     if (!this.facts.upgrade) {
       this.#fail({ phase: 'answering', reason: 'it switched protocols without being asked' });
       return;
     }
-    const { upstream, target } = attempt;
+    const { target } = attempt;
     this.#attempt = undefined;
     attempt.close();
     this.#drop();
@@ -280,6 +281,10 @@ export class Exchange implements UpstreamUser {
   answered(goOn: boolean): void {
     this.#attempt?.close();
     this.#attempt = undefined;
+    this.#over(goOn);
+  }
+
+  #over(goOn: boolean): void {
     this.#drop();
     if (this.#attempts.length > 0) this.#report({ end: 'answered', status: this.#status });
     this.#client.exchangeOver(goOn);
@@ -299,7 +304,7 @@ export class Exchange implements UpstreamUser {
   #closedUnanswered(error: NodeJS.ErrnoException | undefined): void {
     const heard = this.#attempt?.heard === true;
     const phase: AttemptPhase = this.#state === 'connecting' ? 'unsent' : heard ? 'answering' : 'sent';
-    this.#fail({ phase, ...failureOf(error, phase, this.#attempt?.upstream.reused === true && !heard) });
+    this.#fail({ phase, ...failureOf(error, phase, this.#attempt?.upstream?.reused === true && !heard) });
   }
 
   /** The attempt is over without an answer. */
@@ -308,7 +313,7 @@ export class Exchange implements UpstreamUser {
     const tries = this.#tries;
     if (attempt === undefined || tries === undefined) return;
     this.#attempt = undefined;
-    attempt.upstream.destroy();
+    attempt.destroy();
     this.#attemptAt(tries.after(attempt, { timedOut: false, stale: false, ours: false, ...failure }, this));
   }
 
@@ -324,13 +329,13 @@ export class Exchange implements UpstreamUser {
   /** The present state has lasted too long. */
   expire(): void {
     const { connectMs } = this.#client.engine.options.timeouts;
-    const idleMs = this.#idleMs;
+    const idleMs = this.#forwarding.idleMs;
     switch (this.#state) {
       case 'connecting':
         return this.#fail({ phase: 'unsent', reason: `no connection within ${connectMs} ms`, timedOut: true });
       case 'sending':
         // whoever stands still is to blame: an instance that takes nothing, or a client that sends nothing
-        if (this.#attempt?.upstream.socket.writableNeedDrain) {
+        if (this.#attempt?.upstream?.socket.writableNeedDrain) {
           return this.#fail({
             phase: 'sent',
             reason: `it took nothing of the request for ${idleMs} ms`,
@@ -340,7 +345,7 @@ export class Exchange implements UpstreamUser {
         return this.refuse({ code: 'timed_out', detail: `The body of the request stood still for ${idleMs} ms.` }, 408);
       case 'awaiting': {
         const phase = this.#attempt?.heard ? 'answering' : 'sent';
-        return this.#fail({ phase, reason: `no answer within ${this.#responseMs} ms`, timedOut: true });
+        return this.#fail({ phase, reason: `no answer within ${this.#forwarding.responseMs} ms`, timedOut: true });
       }
       case 'relaying':
         if (this.#client.full) return this.#client.destroy();
@@ -377,7 +382,7 @@ export class Exchange implements UpstreamUser {
     this.deadlineMs = Infinity;
     const attempt = this.#attempt;
     this.#attempt = undefined;
-    attempt?.upstream.destroy();
+    attempt?.destroy();
     attempt?.close();
     this.facts.body.settle();
   }

@@ -1,4 +1,5 @@
 // Where does the body of a request end, and can it be sent a second time? Fed with what the client sends.
+import type { Refusal } from '@switchyard/protocol';
 import { ChunkedBody } from '../http1/chunked.ts';
 import type { FieldSection } from '../http1/head.ts';
 import { createReplayBuffer } from '../replay-buffer.ts';
@@ -56,6 +57,21 @@ export class RequestBody {
   /** Everything taken so far, or undefined when it was too much to be kept. */
   get kept(): Buffer | undefined {
     return this.#replay === undefined ? NOTHING : this.#replay.kept;
+  }
+
+  /** What was kept, for sending it again. */
+  get keptParts(): readonly Buffer[] {
+    const { kept } = this;
+    return kept === undefined || kept.length === 0 ? [] : [kept];
+  }
+
+  /** Why no more of it is taken; undefined while all is well. `limitBytes`: 0 for no limit. */
+  problem(limitBytes: number): Refusal | undefined {
+    if (this.broken) {
+      return { code: 'malformed_request', detail: 'The body of the request cannot be read: its chunks are malformed.' };
+    }
+    if (limitBytes === 0 || this.receivedBytes <= limitBytes) return undefined;
+    return { code: 'too_large', detail: `The body is larger than the ${limitBytes} bytes that are allowed.` };
   }
 
   /** No further attempt will come. */

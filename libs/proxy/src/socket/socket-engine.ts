@@ -23,7 +23,7 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
     trusted: createTrustedPeers(options.trustedProxies),
     counters: createCounters(),
     clients: new Set(),
-    pools: createUpstreamPools(limits.idlePerInstance),
+    pools: createUpstreamPools(limits.idlePerInstance, () => clock.monotonicMs()),
     tunnels: new Set(),
     deadlines: createDeadlines(() => clock.monotonicMs()),
     inFlight: 0,

@@ -61,6 +61,12 @@ export class Tries {
     return this.#next({ fresh: verdict.sameAllowed, last: failure });
   }
 
+  /** It stood behind another request and has to be sent again; nobody's failure. */
+  displaced(attempt: Attempt): NextTry {
+    attempt.close();
+    return this.#next({ fresh: false });
+  }
+
   /** The answer broke off: no attempt comes after it. */
   cut(attempt: Attempt, reason: string): void {
     attempt.blame(reason);

@@ -32,6 +32,8 @@ export class UpstreamConnection {
   /** it has carried a request before */
   reused = false;
   connected = false;
+  /** answers to requests that were sent elsewhere meanwhile will come on it: not to be used again */
+  tainted = false;
   /** closed then, when nobody has used it before */
   idleUntilMs = 0;
   #user: UpstreamUser | undefined;
@@ -65,6 +67,15 @@ export class UpstreamConnection {
   use(user: UpstreamUser): void {
     this.#user = user;
     this.reader.clear();
+  }
+
+  /** Writes a head and what follows it, at once. */
+  send(text: string, parts: readonly Buffer[]): void {
+    const { socket } = this;
+    if (parts.length > 0) socket.cork();
+    socket.write(text, 'latin1');
+    for (const part of parts) socket.write(part);
+    if (parts.length > 0) socket.uncork();
   }
 
   /** Takes it back from a request; whether it is kept or destroyed is for the pool to say. */

@@ -1,0 +1,219 @@
+// How do several requests share one connection to an instance? Pipelined (RFC 9112 9.3.2): written together once a turn, answered
+// in order. Only requests that may be sent again without harm come here, so whatever happens, those behind are simply sent anew.
+//
+//   whole, brief answer at the front ---------> given to its client, the next one is at the front
+//   long or unbounded answer at the front ----> that request takes the connection over, all behind it leave
+//   front waits too long, with others behind -> the same
+//   closed, ended, broken --------------------> the front has failed, all behind it leave
+import type { AnswerHead } from '../http1/answer-head.ts';
+import { AnswerReader } from './answer-reader.ts';
+import { BRIEF_BYTES } from './batch-gauge.ts';
+import type { BatchGauge } from './batch-gauge.ts';
+import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
+
+/** A request that shares. */
+export interface SharedUser {
+  readonly method: string;
+  /** Its answer, complete: the head, and the body up to `end`. */
+  wholeAnswer(bytes: Buffer, head: AnswerHead, end: number): void;
+  /** It has the connection for itself from now on; `bytes` is what has come of its answer. */
+  takeOver(connection: UpstreamConnection, bytes: Buffer): void;
+  /** It has to be sent again: it stood behind another one. */
+  displaced(): void;
+  /** The connection failed while it waited for this answer. */
+  sharedFailed(how: {
+    readonly heard: boolean;
+    readonly error: NodeJS.ErrnoException | undefined;
+    readonly reason?: string;
+  }): void;
+}
+
+/** A place in the queue. `user` is undefined once it was given up: its answer is thrown away. */
+interface Slot {
+  user: SharedUser | undefined;
+  readonly method: string;
+  readonly sinceMs: number;
+}
+
+/** Requests that wait on one connection at once: bounds what a failure displaces. */
+const DEEPEST = 32;
+const NOTHING = Buffer.alloc(0);
+
+/** A connection that several requests share. */
+export class SharedConnection implements UpstreamUser {
+  readonly connection: UpstreamConnection;
+  readonly #gauge: BatchGauge;
+  readonly #nowMs: () => number;
+  readonly #gone: (shared: SharedConnection) => void;
+  readonly #reader = new AnswerReader();
+  #queue: Slot[] = [];
+  #out = '';
+  #early: Buffer = NOTHING;
+  #flushing = false;
+  #guard: NodeJS.Timeout | undefined;
+  idleSinceMs: number;
+
+  constructor(options: {
+    readonly connection: UpstreamConnection;
+    readonly gauge: BatchGauge;
+    readonly nowMs: () => number;
+    /** it takes no more requests */
+    readonly gone: (shared: SharedConnection) => void;
+  }) {
+    this.connection = options.connection;
+    this.#gauge = options.gauge;
+    this.#nowMs = options.nowMs;
+    this.#gone = options.gone;
+    this.idleSinceMs = options.nowMs();
+    options.connection.use(this);
+  }
+
+  get depth(): number {
+    return this.#queue.length;
+  }
+
+  get hasRoom(): boolean {
+    const { socket } = this.connection;
+    return this.#queue.length < DEEPEST && socket.writable && !socket.writableNeedDrain && !socket.readableEnded;
+  }
+
+  /** Adds a request; returns how to give it up. */
+  add(user: SharedUser, text: string): () => void {
+    const slot: Slot = { user, method: user.method, sinceMs: this.#nowMs() };
+    this.#queue.push(slot);
+    this.#out += text;
+    if (!this.#flushing) {
+      this.#flushing = true;
+      setImmediate(this.#flush);
+    }
+    return () => {
+      slot.user = undefined;
+    };
+  }
+
+  readonly #flush = (): void => {
+    this.#flushing = false;
+    if (!this.connection.connected || this.#out === '') return;
+    const text = this.#out;
+    this.#out = '';
+    this.connection.socket.write(text, 'latin1');
+    this.#guard ??= setTimeout(this.#look, this.#gauge.limitMs).unref();
+  };
+
+  upstreamConnected(): void {
+    this.#flush();
+  }
+
+  /** Nobody waits longer than the limit behind another one. */
+  readonly #look = (): void => {
+    this.#guard = undefined;
+    const front = this.#queue[0];
+    if (front === undefined) return;
+    const waitedMs = this.#nowMs() - front.sinceMs;
+    if (waitedMs >= this.#gauge.limitMs) {
+      this.#gauge.turnOff(this.#nowMs());
+      this.#handOver(this.#early);
+    } else this.#guard = setTimeout(this.#look, this.#gauge.limitMs - waitedMs + 1).unref();
+  };
+
+  upstreamData(bytes: Buffer): void {
+    const all = this.#early.length === 0 ? bytes : Buffer.concat([this.#early, bytes]);
+    this.#early = NOTHING;
+    const { head } = this.#reader;
+    let at = 0;
+    while (at < all.length) {
+      const front = this.#queue[0];
+      if (front === undefined) {
+        // a byte that nobody asked for
+        this.#end({ heard: true, error: undefined });
+        return;
+      }
+      const outcome = head.parse(all, at, { from: 0, limit: BRIEF_BYTES });
+      if (outcome === 'incomplete') break;
+      if (outcome !== 'complete') {
+        this.#end({ heard: true, error: undefined, reason: `its answer is not HTTP (${outcome})` });
+        return;
+      }
+      const end = this.#endOf(head, front.method);
+      if (end === undefined) {
+        this.#gauge.turnOff(this.#nowMs());
+        this.#handOver(all.subarray(at));
+        return;
+      }
+      if (end > all.length) break;
+      this.#queue.shift();
+      const more = head.reusable();
+      front.user?.wholeAnswer(all, head, end);
+      at = end;
+      if (!more) {
+        this.#end({ heard: false, error: undefined });
+        return;
+      }
+    }
+    if (at < all.length) this.#early = at === 0 ? all : all.subarray(at);
+    if (this.#queue.length === 0) this.idleSinceMs = this.#nowMs();
+  }
+
+  /** Offset behind the answer, when it is brief and its length was said; else undefined. */
+  #endOf(head: AnswerHead, method: string): number | undefined {
+    if (head.status < 200) return undefined;
+    const kind = head.bodyEnd(method);
+    if (kind === 'none') return head.end;
+    return kind === 'length' && head.fields.contentLength <= BRIEF_BYTES
+      ? head.end + head.fields.contentLength
+      : undefined;
+  }
+
+  upstreamDrained(): void {
+    // what does not fit waits in the socket; `hasRoom` keeps further requests away
+  }
+
+  upstreamEnded(): void {
+    this.#end({ heard: this.#early.length > 0, error: undefined });
+  }
+
+  upstreamClosed(error: NodeJS.ErrnoException | undefined): void {
+    this.#end({ heard: this.#early.length > 0, error });
+  }
+
+  /** The front goes on alone on this connection; those behind are sent elsewhere. */
+  #handOver(bytes: Buffer): void {
+    const [front, ...behind] = this.#leave();
+    this.connection.release();
+    // answers to those behind will still come on it
+    if (behind.length > 0) this.connection.tainted = true;
+    if (front?.user === undefined) this.connection.destroy();
+    else front.user.takeOver(this.connection, Buffer.from(bytes));
+    for (const { user } of behind) user?.displaced();
+  }
+
+  /** The connection is of no more use. */
+  #end(how: {
+    readonly heard: boolean;
+    readonly error: NodeJS.ErrnoException | undefined;
+    readonly reason?: string;
+  }): void {
+    const [front, ...behind] = this.#leave();
+    if (front !== undefined) this.#gauge.turnOff(this.#nowMs());
+    this.connection.destroy();
+    front?.user?.sharedFailed(how);
+    for (const { user } of behind) user?.displaced();
+  }
+
+  #leave(): Slot[] {
+    clearTimeout(this.#guard);
+    this.#guard = undefined;
+    const slots = this.#queue;
+    this.#queue = [];
+    this.#out = '';
+    this.#early = NOTHING;
+    this.#gone(this);
+    return slots;
+  }
+
+  /** Nobody waits on it: closes it. */
+  close(): void {
+    this.#leave();
+    this.connection.destroy();
+  }
+}
