@@ -103,7 +103,7 @@ describe('a demonstration back end with a real Redis and no registry', () => {
     await eventually(async () => (await catalogued('d')) === undefined);
     expect(backend.running()).toBe(true);
     expect(await (await inFlight).text()).toBe('d took 2500 ms\n');
-    await backend.ended;
+    await backend.ended();
     expect(backend.output()).toContain('"clean":true');
   });
 });

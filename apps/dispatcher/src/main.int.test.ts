@@ -249,7 +249,7 @@ describe('a dispatcher', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     running?.signal('SIGTERM');
     expect(await (await slow).text()).toMatch(/^slow /);
-    await running?.ended;
+    await running?.ended();
     await startDispatcher();
     expect([...new Set((await seen(9)).split(''))].sort()).toEqual([...ids]);
     expect(await (await get(control('/v1/dispatchers'))).json()).toMatchObject({
