@@ -5,6 +5,7 @@ import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import {
   createCatalogFeed,
   createCatalogStore,
+  createEpochKeeper,
   createRedis,
   createRedisRegistrar,
   redisRefusal,
@@ -59,6 +60,8 @@ await runService('heartbeat-monitor', ({ name, env, clock, logger, metrics, heal
     connections,
     server,
     feed,
+    // also here: with every registry gone, a failover must not give a revision out twice
+    createEpochKeeper({ store, redis, feed, clock, logger }),
     monitor,
     watchSweeps({ monitor, health, clock, logger }),
     createAgent({ service, id: instanceId, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),

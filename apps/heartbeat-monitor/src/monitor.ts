@@ -15,6 +15,9 @@ import type { MonitorMetrics } from './monitor-metrics.ts';
 const SWEEP_LIMIT = 512;
 const MAX_PROBES_AT_ONCE = 64;
 const REAP_EVERY_MS = 1_000;
+const MAX_REAPS_AT_ONCE = 64;
+/** How long a change may take from its commit to the view; until then nothing else is decided about that instance. */
+const VIEW_LAG_MS = 500;
 
 export interface MonitorStatus {
   readonly leader: boolean;
@@ -67,9 +70,13 @@ export function createMonitor(options: {
   let lastAtMs: number | undefined;
   let reapedAtMs = -Infinity;
   const probing = new Set<string>();
+  /** suspects that wait for a probe, in their order; only such as are suspected still */
+  const unprobed = new Set<string>();
   /** changes on their way: the view does not show them yet, so the detector may ask for them again */
   const committing = new Set<string>();
 
+  const failed = (member: string, action: string) => (error: unknown) =>
+    logger.warn({ err: error, member, action }, 'monitor.action_failed');
   const commit = async (member: string, decision: Decision, seen: Sweep, evidence: object): Promise<void> => {
     if (decision.type === 'unchanged' || committing.has(member)) return;
     committing.add(member);
@@ -78,20 +85,19 @@ export function createMonitor(options: {
       const { type } = decision.commit.event;
       // a conflict means that the instance changed meanwhile: the next sweep decides anew
       logger.info({ member, outcome: outcome.type, ...evidence }, type);
-      if (outcome.type === 'committed') metrics.verdict(type);
-      feed.refresh();
+      if (outcome.type === 'committed') {
+        metrics.verdict(type);
+        await feed.reached(outcome.cursor.revision, VIEW_LAG_MS);
+      } else feed.refresh();
     } finally {
       committing.delete(member);
     }
   };
 
-  const runProbe = async (member: string, instance: Instance): Promise<void> => {
-    if (probing.has(member)) return;
-    if (probing.size >= MAX_PROBES_AT_ONCE) {
-      const detail = 'too many probes were under way';
-      state = recordProbe(state, member, { kind: 'tcp', outcome: 'answered', tookMs: 0, detail });
-      return;
-    }
+  const runProbe = async (member: string): Promise<void> => {
+    unprobed.delete(member);
+    const instance = feed.view.member(member);
+    if (!instance || probing.has(member)) return;
     probing.add(member);
     try {
       const result = await options.probe(instance);
@@ -99,28 +105,44 @@ export function createMonitor(options: {
       state = recordProbe(state, member, result);
     } finally {
       probing.delete(member);
+      startProbes();
+    }
+  };
+  const startProbes = (): void => {
+    for (const member of unprobed) {
+      if (probing.size >= MAX_PROBES_AT_ONCE) return;
+      if (!state.suspicions.has(member)) unprobed.delete(member);
+      else runProbe(member).catch((error: unknown) => logger.warn({ err: error, member }, 'monitor.probe_failed'));
     }
   };
 
-  const act = (action: DetectorAction, seen: Sweep): Promise<void> | undefined => {
+  const act = async (action: DetectorAction, seen: Sweep): Promise<void> => {
     const instance = feed.view.member(action.member);
-    if (!instance) return undefined;
-    if (action.type === 'probe') return runProbe(action.member, instance);
+    if (!instance) return;
+    if (action.type === 'probe') {
+      unprobed.add(action.member);
+      return;
+    }
     const evidence: Evidence = { ...action.evidence, fencingToken: seen.token, monitor: id };
     const decide = { suspect: suspectInstance, revive: reviveInstance, evict: evictInstance }[action.type];
-    return commit(action.member, decide(instance, evidence, seen.nowMs), seen, { evidence });
+    await commit(action.member, decide(instance, evidence, seen.nowMs), seen, { evidence });
   };
 
-  const reap = async (seen: Sweep): Promise<void> => {
+  /** A few at a time and beside the sweeps: a crowd that is reaped must not look like a stall. */
+  const reap = (seen: Sweep): void => {
     if (seen.nowMs - reapedAtMs < REAP_EVERY_MS && seen.nowMs >= reapedAtMs) return;
     reapedAtMs = seen.nowMs;
     const { view } = feed;
+    let begun = 0;
     for (const instance of view.all()) {
       const policy = view.policyOf(instance.service)?.document ?? defaultServicePolicy;
       if (!isReapable(instance, policy, seen.nowMs)) continue;
+      const member = memberOfInstance(instance);
       const reason = `dead since ${new Date(instance.sinceMs).toISOString()}: ${instance.livenessReason ?? 'evicted'}`;
       const decision = removeInstance(instance, instance, { type: 'instance.reaped', reason });
-      if (decision.ok) await commit(memberOfInstance(instance), decision.value, seen, { reason });
+      if (decision.ok) commit(member, decision.value, seen, { reason }).catch(failed(member, 'reap'));
+      begun += 1;
+      if (begun >= MAX_REAPS_AT_ONCE) return;
     }
   };
 
@@ -141,12 +163,9 @@ export function createMonitor(options: {
     }
     state = step.state;
     for (const { member, reason } of step.newHolds) logger.warn({ member, reason }, 'eviction.held');
-    for (const action of step.actions) {
-      act(action, seen)?.catch((error: unknown) =>
-        logger.warn({ err: error, member: action.member, action: action.type }, 'monitor.action_failed'),
-      );
-    }
-    if (seen.leader) await reap(seen);
+    for (const action of step.actions) act(action, seen).catch(failed(action.member, action.type));
+    startProbes();
+    if (seen.leader) reap(seen);
   };
 
   const ticker = createTicker({ name: 'sweep', everyMs: options.sweepMs, run: tick, clock, logger, deadlineMs: 5_000 });
@@ -158,14 +177,15 @@ export function createMonitor(options: {
       // best effort: without it the lease runs out by itself
       if (last?.leader) await releaseMonitorLease(redis, id).catch(() => undefined);
     },
-    status: () => ({
-      leader: last?.leader ?? false,
-      fencingToken: last?.token ?? 0,
-      lastSweepAgoMs: lastAtMs === undefined ? null : Math.round(clock.monotonicMs() - lastAtMs),
-      suspects: suspectsIn(feed.view).map((member) => ({
+    status() {
+      const lastSweepAgoMs = lastAtMs === undefined ? null : Math.round(clock.monotonicMs() - lastAtMs);
+      const suspects = suspectsIn(feed.view).map((member) => ({
         member,
         held: state.suspicions.get(member)?.held ?? null,
-      })),
-    }),
+      }));
+      // who has not swept for as long as a lease lasts has none
+      const leader = (last?.leader ?? false) && lastSweepAgoMs !== null && lastSweepAgoMs < options.leaseMs;
+      return { leader, fencingToken: last?.token ?? 0, lastSweepAgoMs, suspects };
+    },
   };
 }

@@ -25,11 +25,13 @@ function answerOf(instance: Instance, response: IncomingMessage): Ending {
 }
 
 /** Probes an instance as its `check` says, by TCP when it says nothing. Never rejects; takes at most its timeout. */
-export function probe(instance: Instance, defaultTimeoutMs: number): Promise<ProbeResult> {
+export async function probe(instance: Instance, defaultTimeoutMs: number): Promise<ProbeResult> {
   const check = instance.check ?? { type: 'tcp' };
   const kind = check.type === 'http' ? 'http' : 'tcp';
   const timeoutMs = (check.timeout === undefined ? undefined : parseDurationMs(check.timeout)) ?? defaultTimeoutMs;
-  const url = new URL(check.path ?? '/', instance.url);
+  // put behind the address, not resolved against it: the path //other/ would be another host
+  const url = URL.parse(instance.url + (check.path ?? '/'));
+  if (!url) return { kind, tookMs: 0, outcome: 'failed', detail: 'its address is none' };
   const startedMs = performance.now();
   return new Promise((resolve) => {
     const end = (ending: Ending): void => {

@@ -91,6 +91,27 @@ describe('the detector', () => {
     expect(w.evidence('shop/3')).toMatchObject({ because: 'probe-failed', probes: [{ outcome: 'refused' }] });
   });
 
+  it('asks for a suspicion until the catalog shows it, and for its probe once', () => {
+    const sweep = { leader: true, known: 9, back: [] };
+    const passed = [{ member: 'shop/a', deadlineMs: 10_000, ttlMs: TTL }];
+    const catalog: CatalogFacts = {
+      liveness: () => 'alive',
+      probes: () => true,
+      living: () => 9,
+      maxUnhealthyPercent: () => 30,
+    };
+    let state = initialDetectorState;
+    const asked: string[][] = [];
+    // long enough without a gap, so that no grace is left
+    for (let nowMs = 5_000; nowMs <= 10_200; nowMs += 100) {
+      const step = stepDetector(state, { ...sweep, nowMs, passed: nowMs < 10_000 ? [] : passed }, catalog);
+      state = step.state;
+      if (step.actions.length > 0) asked.push(step.actions.map(({ type }) => type));
+    }
+
+    expect(asked).toEqual([['suspect', 'probe'], ['suspect'], ['suspect']]);
+  });
+
   it('gives a silent instance whose address answers a second TTL, then evicts it', () => {
     const w = world(fleet(10));
     w.run(5_000, everybody);

@@ -178,6 +178,15 @@ function judge(
   return { held, ...(again ? { action: { type: 'probe', member } } : {}) };
 }
 
+function freshSuspicion(
+  seen: { member: string; deadlineMs: number; ttlMs: number; quiet: boolean; nowMs: number },
+  catalog: CatalogFacts,
+): Suspicion {
+  const { member, deadlineMs, ttlMs, quiet, nowMs } = seen;
+  const probing = catalog.probes(member);
+  return { deadlineMs, ttlMs, quiet, probing, ...(probing ? { probedAtMs: nowMs } : {}), probes: [] };
+}
+
 /** Takes in one sweep. Only a leader acts; every monitor keeps the time between its own sweeps. */
 export function stepDetector(
   state: DetectorState,
@@ -205,18 +214,15 @@ export function stepDetector(
     // heartbeats that waited for the same stall to end come first
     if (quiet && nowMs < graceFromMs + ttlMs / 3) continue;
     const known = state.suspicions.get(member);
-    if (known?.deadlineMs === deadlineMs && known.quiet === quiet) {
-      suspicions.set(member, known);
-      continue;
-    }
-    const probing = catalog.probes(member);
-    const fresh = { deadlineMs, ttlMs, quiet, probing, ...(probing ? { probedAtMs: nowMs } : {}), probes: [] };
-    suspicions.set(member, fresh);
+    const same = known?.deadlineMs === deadlineMs && known.quiet === quiet;
+    const suspicion = same ? known : freshSuspicion({ member, deadlineMs, ttlMs, quiet, nowMs }, catalog);
+    suspicions.set(member, suspicion);
+    // asked for until the catalog shows it: a write can fail, or lose against another one
     if (liveness === 'alive' && !quiet) {
       const detail = `no heartbeat for ${seconds(nowMs - deadlineMs + ttlMs)}`;
-      actions.push({ type: 'suspect', member, evidence: evidenceOf(fresh, nowMs, 'silence', detail) });
+      actions.push({ type: 'suspect', member, evidence: evidenceOf(suspicion, nowMs, 'silence', detail) });
     }
-    if (probing) actions.push({ type: 'probe', member });
+    if (!same && suspicion.probing) actions.push({ type: 'probe', member });
   }
 
   for (const [member, suspicion] of suspicions) {
