@@ -248,7 +248,7 @@ describe('backup-worker', () => {
       timeoutMs: 10_000,
     });
     worker.process.signal('SIGKILL');
-    await worker.process.ended;
+    await worker.process.ended();
     for (const node of replicas) await node.cli('CONFIG', 'SET', 'rdb-key-save-delay', '0');
     worker = await startWorker(repository, { SWITCHYARD_REDIS_SENTINELS: group.sentinelAddresses });
     const half = (await readdir(join(repository, 'main'))).filter((name) => !before.includes(name));
