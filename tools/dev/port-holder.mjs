@@ -45,5 +45,6 @@ function holdsSocket(pid, inodes) {
 
 function commandOf(pid) {
   const [program = '?', ...words] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  return [basename(program), ...words].join(' ').trim().slice(0, 80);
+  // one line, whatever the program was given
+  return [basename(program), ...words].join(' ').replace(/\s+/g, ' ').trim().slice(0, 80);
 }

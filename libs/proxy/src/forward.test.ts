@@ -133,6 +133,7 @@ describe('a failing instance', () => {
     expect([statusOf(heard), problemIn(heard).code]).toEqual([503, 'no_instance']);
     expect(heard.text).toMatch(/Retry-After: 1\r\n/);
     expect(problemIn(heard).why).toEqual(['no instance of shop is registered']);
+    expect(problemIn(heard).instance).toBe('/x');
   });
 });
 

@@ -174,7 +174,7 @@ export class ClientConnection {
     const { engine } = this;
     const requestId = engine.newRequestId();
     countRefusal(engine.counters, refusal.code);
-    const sent = this.sendRefusal(refusal, { requestId, status, close: true });
+    const sent = this.sendRefusal(refusal, { requestId, status, close: true, path: '/' });
     engine.options.policy.report({
       requestId,
       method: '',
@@ -196,14 +196,15 @@ export class ClientConnection {
   /** Writes a refusal; returns its status. */
   sendRefusal(
     refusal: Refusal,
-    {
-      requestId,
-      status,
-      close,
-    }: { readonly requestId: string; readonly status?: number | undefined; readonly close: boolean },
+    about: {
+      readonly requestId: string;
+      readonly path: string;
+      readonly status?: number | undefined;
+      readonly close: boolean;
+    },
   ): number {
-    const headers = this.headerList();
-    const answer = refusalAnswer(refusal, { requestId, path: '/', headers }, status);
+    const { close, status, ...request } = about;
+    const answer = refusalAnswer(refusal, { ...request, headers: this.headerList() }, status);
     const end = close || this.engine.draining || !this.wantsKeepAlive ? ['Connection', 'close'] : [];
     const head = headText(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`, [
       ...answer.headers,

@@ -357,13 +357,13 @@ export class Exchange implements UpstreamUser, SharedUser {
   /** Answers with a refusal in place of an instance. */
   refuse(refusal: Refusal, status?: number): void {
     const client = this.#client;
-    const { body, expectsContinue, upgrade, requestId } = this.facts;
+    const { body, expectsContinue, upgrade, requestId, target } = this.facts;
     const begun = this.#relay !== undefined;
     this.#drop();
     countRefusal(client.engine.counters, refusal.code);
     const uncertain = body.broken || expectsContinue || upgrade || client.engine.draining;
     const goOn = !uncertain && client.wantsKeepAlive;
-    const sent = begun ? 0 : client.sendRefusal(refusal, { requestId, status, close: !goOn });
+    const sent = begun ? 0 : client.sendRefusal(refusal, { requestId, status, close: !goOn, path: target.path });
     this.#report({ end: 'refused', status: sent, code: refusal.code, why: refusal.why ?? [] });
     if (begun) client.breakOff(false);
     else client.exchangeOver(goOn);
