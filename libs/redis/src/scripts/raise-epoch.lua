@@ -13,7 +13,11 @@ local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
 local revision = tonumber(redis.call('HGET', KEYS[1], 'revision') or '0')
 local seenEpoch, seenRevision = tonumber(ARGV[2]), tonumber(ARGV[3])
 local behind = epoch < seenEpoch or (epoch == seenEpoch and revision < seenRevision)
-if runId == ARGV[1] and epoch > 0 and not behind then
+if epoch > 0 and not behind and (not runId or runId == ARGV[1]) then
+  -- the first look at a catalog that has just begun
+  if not runId then
+    redis.call('HSET', KEYS[1], 'runId', ARGV[1])
+  end
   return { 0, epoch, revision }
 end
 local previousEpoch, previousRevision = math.max(epoch, seenEpoch), math.max(revision, seenRevision)
