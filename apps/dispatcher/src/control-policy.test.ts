@@ -1,3 +1,6 @@
+import { createLogger } from '@switchyard/runtime';
+import { manualClock } from '@switchyard/testing';
+import { createEjections } from './ejections.ts';
 import { createMeters } from '@switchyard/proxy';
 import { controlPolicy, ownerApps, ownerOf } from './control-policy.ts';
 import { selfTarget } from './listeners.ts';
@@ -45,7 +48,8 @@ describe('the owner of a path', () => {
 
 describe('the control listener', () => {
   const self = selfTarget({ id: 'me', address: { host: '0.0.0.0', port: 4723 }, meters: createMeters() });
-  const policy = controlPolicy({ current: () => undefined, self: () => self, log: createRequestLog(4) });
+  const ejections = createEjections({ clock: manualClock(), logger: createLogger('test', { level: 'silent' }) });
+  const policy = controlPolicy({ current: () => undefined, self: () => self, log: createRequestLog(4), ejections });
 
   it('answers its own part without a table, and over loopback', () => {
     expect(policy.pick('switchyard-dispatcher', [])).toMatchObject({ id: 'me', origin: 'http://127.0.0.1:4723' });

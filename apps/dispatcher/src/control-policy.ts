@@ -9,9 +9,10 @@ import {
   type Target,
   type TrafficPolicy,
 } from '@switchyard/proxy';
+import type { Ejections } from './ejections.ts';
 import type { RequestLog } from './request-log.ts';
 import type { RoutingTable } from './routing-table.ts';
-import { pickFrom, whyNotIn } from './traffic-policy.ts';
+import { pickFrom, usableIn, whyNotIn } from './traffic-policy.ts';
 
 /** The service that is the dispatcher itself. */
 export const ownService = platformService('dispatcher');
@@ -77,8 +78,9 @@ export function controlPolicy(options: {
   readonly current: () => RoutingTable | undefined;
   readonly self: () => Target;
   readonly log: RequestLog;
+  readonly ejections: Ejections;
 }): TrafficPolicy {
-  const { current, self, log } = options;
+  const { current, self, log, ejections } = options;
   return {
     route: (head) => ownerOf(head.path) ?? notFound(head),
     pick(service, excluded) {
@@ -87,6 +89,11 @@ export function controlPolicy(options: {
       return excluded.includes(own.id) ? undefined : own;
     },
     whyNot: (service) => (service === ownService ? [] : whyNotIn(current(), service)),
+    observe(target, outcome, reason) {
+      // a 503 of the control API is about the request: "Redis is away", "no replica is fit"
+      if (target.service === ownService || outcome === 'gateway-error') return;
+      ejections.observe({ target, outcome, reason }, usableIn(current(), target.service));
+    },
     report: (outcome) => log.record(outcome),
   };
 }

@@ -3,6 +3,7 @@ import { route, type Route } from '@switchyard/http';
 import { refuse } from '@switchyard/protocol';
 import type { DataPlane, InstanceMeter, Meters, RequestOutcome } from '@switchyard/proxy';
 import { z } from 'zod';
+import type { Ejections } from './ejections.ts';
 import type { RequestLog } from './request-log.ts';
 import type { TableKeeper } from './table-keeper.ts';
 
@@ -22,6 +23,7 @@ const instanceSchema = z.object({
   retries: z.int(),
   staleConnections: z.int(),
   latencyMs: latencySchema.meta({ description: 'until the head of the answer, over the last one to two minutes' }),
+  ejections: z.int().meta({ description: 'how often this dispatcher left it out for a moment' }),
   lastError: z.object({ reason: z.string(), at: z.iso.datetime() }).nullable(),
 });
 const listenerSchema = z.object({
@@ -75,6 +77,7 @@ export interface DispatcherState {
   readonly version: string;
   readonly keeper: TableKeeper;
   readonly meters: Meters;
+  readonly ejections: Ejections;
   readonly planes: readonly DataPlane[];
   readonly log: RequestLog;
 }
@@ -119,7 +122,8 @@ export const dispatcherRoutes = (state: DispatcherState): Route[] => [
   }),
 ];
 
-function dispatcherView({ id, version, keeper, meters, planes }: DispatcherState): z.infer<typeof dispatcherSchema> {
+function dispatcherView(state: DispatcherState): z.infer<typeof dispatcherSchema> {
+  const { id, version, keeper, meters, ejections, planes } = state;
   const { table, ageMs, keptInstances } = keeper.status();
   const instances: z.infer<typeof instanceSchema>[] = [];
   meters.each((service, instanceId, meter) => {
@@ -133,6 +137,7 @@ function dispatcherView({ id, version, keeper, meters, planes }: DispatcherState
       weight: instance?.weight ?? null,
       picked: instance !== undefined && reason === undefined,
       why: instance === undefined ? 'it is not in the table any more' : (reason ?? null),
+      ejections: ejections.countOf(service, instanceId),
       ...meterView(meter),
     });
   });
@@ -153,7 +158,7 @@ function dispatcherView({ id, version, keeper, meters, planes }: DispatcherState
 
 function meterView(
   meter: InstanceMeter,
-): Omit<z.infer<typeof instanceSchema>, 'service' | 'id' | 'url' | 'weight' | 'picked' | 'why'> {
+): Omit<z.infer<typeof instanceSchema>, 'service' | 'id' | 'url' | 'weight' | 'picked' | 'why' | 'ejections'> {
   const { requests, inFlight, tunnels, errors, serverErrors, retries, staleConnections, recent } = meter;
   return {
     requests,

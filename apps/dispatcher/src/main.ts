@@ -15,6 +15,7 @@ import {
 import { advertisedUrl, createTicker, loadConfig, runService } from '@switchyard/runtime';
 import { dispatcherConfig } from './config.ts';
 import { controlPolicy } from './control-policy.ts';
+import { createEjections } from './ejections.ts';
 import { createListeners, selfTarget } from './listeners.ts';
 import { createOwnApi } from './own-api.ts';
 import { createRequestLog } from './request-log.ts';
@@ -35,7 +36,8 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
   const feed = createCatalogFeed({ store, subscriber: connections.connect('subscriber'), clock, logger });
   const meters = createMeters();
   const file = createTableFile(join(config.stateDir, 'routing-table.json'));
-  const keeper = createTableKeeper({ feed, file, meters, random, clock, logger });
+  const ejections = createEjections({ clock, logger });
+  const keeper = createTableKeeper({ feed, file, meters, ejections, random, clock, logger });
   const log = createRequestLog(keptRequests);
 
   let own: Target | undefined;
@@ -43,12 +45,12 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
   const current = () => keeper.current();
   const { traffic, control } = createListeners({
     config,
-    traffic: trafficPolicy(current, log),
-    control: controlPolicy({ current, self, log }),
+    traffic: trafficPolicy({ current, log, ejections }),
+    control: controlPolicy({ current, self, log, ejections }),
     clock,
     logger,
   });
-  const state = { id, version, keeper, meters, planes: [traffic, control], log };
+  const state = { id, version, keeper, meters, ejections, planes: [traffic, control], log };
   const ownOrigin = () => self().origin;
   const app = createOwnApi({ ...state, ownOrigin, random, clock, health, metrics, logger });
   const server = httpServer({ name: 'api', host: config.host, port: config.port, app });

@@ -52,6 +52,15 @@ export function tableWithService(previous: RoutingTable, name: string, input: Ta
   return { ...previous, ...position, source: input.source, services, ...ready };
 }
 
+/** The next table when this dispatcher itself leaves out other instances of a service than before. */
+export function tableWithEjections(previous: RoutingTable, name: string, context: EntryContext): RoutingTable {
+  const before = previous.services.get(name);
+  if (!before) return previous;
+  const { policy, instances } = before;
+  const services = new Map(previous.services).set(name, serviceEntry({ name, policy, instances }, context, before));
+  return { ...previous, services };
+}
+
 /** The next table when routes changed. */
 export function tableWithRoutes(previous: RoutingTable, input: TableInput): RoutingTable {
   const { view, source } = input;

@@ -10,12 +10,15 @@ import { createTicker, type Clock, type Component, type Logger } from '@switchya
 import {
   snapshotOf,
   tableOf,
+  tableWithEjections,
   tableWithRoutes,
   tableWithService,
   type RoutingTable,
   type TableInput,
 } from './routing-table.ts';
+import type { Ejections } from './ejections.ts';
 import type { TableFile } from './table-file.ts';
+import type { EntryContext } from './targets.ts';
 
 /** The table now, and how far it can be trusted. */
 export interface TableStatus {
@@ -36,6 +39,7 @@ export interface TableKeeperOptions {
   readonly feed: Pick<CatalogFeed, 'view' | 'status' | 'listen'>;
   readonly file: TableFile;
   readonly meters: Meters;
+  readonly ejections?: Ejections;
   readonly random: () => number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -53,8 +57,9 @@ const saveEveryMs = 1_000;
 
 /** Start it before the feed, so that it misses nothing. */
 export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
-  const { feed, file, meters, random, clock, logger, keepLostMs = 10_000 } = options;
-  const context = { meters, random };
+  const { feed, file, meters, ejections, random, clock, logger, keepLostMs = 10_000 } = options;
+  const ejectionOf: EntryContext['ejectionOf'] = (service, id) => ejections?.of(service, id);
+  const context: EntryContext = { meters, random, ejectionOf };
   let table: RoutingTable | undefined;
   let lost: Lost | undefined;
   let savedUnixMs = 0;
@@ -102,7 +107,10 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
   }
 
   function forget(): void {
-    meters.retain((service, id) => table?.services.get(service)?.instances.some((one) => one.id === id) ?? false);
+    const isKnown = (service: string, id: string): boolean =>
+      table?.services.get(service)?.instances.some((one) => one.id === id) ?? false;
+    meters.retain(isKnown);
+    ejections?.retain(isKnown);
   }
 
   const load = async (): Promise<void> => {
@@ -141,6 +149,9 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
     name: 'table-keeper',
     async start(signal) {
       await load();
+      ejections?.listen((service) => {
+        if (table) table = tableWithEjections(table, service, context);
+      });
       stopListening = feed.listen(onNews);
       if (feed.status().loaded) onNews({ type: 'reset', view: feed.view });
       await ticker.start(signal);

@@ -1,6 +1,7 @@
 // Which instances of a service can be picked, and why not the others? From what the catalog says, for one service.
 import { pickerFor, type Picker, type PolicyContext } from '@switchyard/balancing';
 import { eligibilityOf, type Eligibility } from '@switchyard/catalog';
+import { isPanic, type Ejection } from '@switchyard/failure-detection';
 import { defaultServicePolicy, type Instance, type ServicePolicy } from '@switchyard/protocol';
 import type { Meters, Target, WhyNot } from '@switchyard/proxy';
 
@@ -13,6 +14,8 @@ export interface ServiceEntry {
   readonly picker: Picker<Target>;
   /** True when nobody is eligible and suspects take the traffic. */
   readonly lastResort: boolean;
+  /** Eligible, but ejected by this dispatcher: for a request that has nobody else left. */
+  readonly reserve: readonly Target[];
   /** Everybody who is not picked, with the reason. */
   readonly whyNot: readonly WhyNot[];
 }
@@ -28,6 +31,8 @@ export interface ServiceFacts {
 export interface EntryContext {
   readonly meters: Meters;
   readonly random: () => number;
+  /** What this dispatcher itself leaves out for a moment. */
+  readonly ejectionOf?: (service: string, id: string) => Ejection | undefined;
 }
 
 /** The entry; the picker of `previous` goes on where it stands. */
@@ -38,13 +43,32 @@ export function serviceEntry(facts: ServiceFacts, context: EntryContext, previou
   const eligible = judged.filter(({ verdict }) => verdict.eligible);
   const lastResort = eligible.length === 0;
   const usable = lastResort ? judged.filter(({ verdict }) => !verdict.eligible && verdict.lastResort) : eligible;
+  const ejected = ejectedAmong(eligible, context);
   const used = new Set(usable.map(({ instance }) => instance.id));
-  const whyNot = judged.flatMap(({ instance: { id }, verdict }) =>
-    verdict.eligible || used.has(id) ? [] : [{ id, reason: verdict.reason }],
-  );
-  const targets = usable.map(({ instance }) => targetOf(instance, context.meters));
+  const whyNot = judged.flatMap(({ instance: { id }, verdict }) => {
+    const reason = verdict.eligible ? ejected.get(id) : used.has(id) ? undefined : verdict.reason;
+    return reason === undefined ? [] : [{ id, reason }];
+  });
+  const all = usable.map(({ instance }) => targetOf(instance, context.meters));
+  const targets = all.filter(({ id }) => !ejected.has(id));
+  const reserve = all.filter(({ id }) => ejected.has(id));
   const picker = pickerOf(targets, { policy, context, previous: previous?.picker });
-  return { name: facts.name, policy, instances, picker, lastResort: lastResort && usable.length > 0, whyNot };
+  return { name: facts.name, policy, instances, picker, lastResort: lastResort && usable.length > 0, reserve, whyNot };
+}
+
+// Ejections that would leave too few are ignored altogether.
+function ejectedAmong(
+  eligible: readonly { readonly instance: Instance }[],
+  { ejectionOf }: EntryContext,
+): ReadonlyMap<string, string> {
+  const ejected = new Map<string, string>();
+  for (const { instance } of ejectionOf ? eligible : []) {
+    const ejection = ejectionOf?.(instance.service, instance.id);
+    if (!ejection) continue;
+    const forSeconds = (ejection.forMs / 1_000).toFixed(1);
+    ejected.set(instance.id, `ejected here for ${forSeconds} s after: ${ejection.reason}`);
+  }
+  return isPanic({ instances: eligible.length, ejected: ejected.size }) ? new Map() : ejected;
 }
 
 // Addresses are checked when they are registered; one that was written around the registry must not stop the table.

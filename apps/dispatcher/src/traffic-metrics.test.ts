@@ -15,6 +15,7 @@ const stats: DataPlaneStats = {
   answersByClass: [0, 0, 5, 0, 0, 1],
   refusalsByCode: { no_route: 2 },
 };
+const ejections = { totals: { connect: 3, timeout: 0, reset: 0, 'gateway-error': 1 } };
 const plane = { name: 'traffic', stats: () => stats } as unknown as DataPlane;
 
 describe('the metrics of the data plane', () => {
@@ -23,7 +24,7 @@ describe('the metrics of the data plane', () => {
     const meter = meters.of('shop', 'a"b');
     meter.requests = 7;
     meter.latency.record(3);
-    const text = trafficText({ meters, planes: [plane] });
+    const text = trafficText({ meters, planes: [plane], ejections });
     const lines = text.trimEnd().split('\n');
     for (const line of lines)
       expect(line).toMatch(
@@ -36,13 +37,14 @@ describe('the metrics of the data plane', () => {
       'switchyard_dispatcher_instance_response_seconds_bucket{service="shop",instance="a\\"b",le="0.005"} 1\n',
     );
     expect(text).toContain('switchyard_dispatcher_answers_total{listener="traffic",class="2xx"} 5\n');
+    expect(text).toContain('switchyard_dispatcher_ejections_total{reason="connect"} 3\n');
     expect(text).toContain('switchyard_dispatcher_refusals_total{listener="traffic",code="no_route"} 2\n');
   });
 
   it('are bounded by a number of instances', () => {
     const meters = createMeters();
     for (let index = 0; index < 1_005; index += 1) meters.of('shop', `i${index}`);
-    const text = trafficText({ meters, planes: [] });
+    const text = trafficText({ meters, planes: [], ejections });
     expect(text).toContain('switchyard_dispatcher_metrics_omitted 5\n');
     expect(text.match(/instance_requests_total\{/g)).toHaveLength(1_000);
   });

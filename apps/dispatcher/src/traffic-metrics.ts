@@ -1,5 +1,6 @@
 // What do the counters of the data plane look like to Prometheus? Rendered at each scrape from plain numbers, so that a
 // request costs no metric object. Names and units: prometheus.io/docs/practices/naming.
+import type { FailureKind } from '@switchyard/failure-detection';
 import type { DataPlane, InstanceMeter, Meters } from '@switchyard/proxy';
 import type { Metrics } from '@switchyard/runtime';
 
@@ -35,11 +36,15 @@ const perInstance: readonly Family[] = [
   { name: 'tunnels', help: 'Upgraded connections', type: 'gauge', read: (meter) => meter.tunnels },
 ];
 
+/** What is rendered. */
+export interface TrafficSources {
+  readonly meters: Meters;
+  readonly planes: readonly DataPlane[];
+  readonly ejections: { readonly totals: Readonly<Record<FailureKind, number>> };
+}
+
 /** The metrics of the service with those of the data plane behind them. */
-export function withTrafficMetrics(
-  metrics: Metrics,
-  sources: { readonly meters: Meters; readonly planes: readonly DataPlane[] },
-): Metrics {
+export function withTrafficMetrics(metrics: Metrics, sources: TrafficSources): Metrics {
   return {
     ...metrics,
     contentType: metrics.contentType,
@@ -48,13 +53,7 @@ export function withTrafficMetrics(
 }
 
 /** The Prometheus text of the data plane. */
-export function trafficText({
-  meters,
-  planes,
-}: {
-  readonly meters: Meters;
-  readonly planes: readonly DataPlane[];
-}): string {
+export function trafficText({ meters, planes, ejections }: TrafficSources): string {
   const instances: { readonly labels: Labels; readonly meter: InstanceMeter }[] = [];
   let omitted = 0;
   meters.each((service, instance, meter) => {
@@ -69,6 +68,10 @@ export function trafficText({
   begin(lines, 'instance_response_seconds', { help: 'Until the head of the answer', type: 'histogram' });
   for (const { labels, meter } of instances) histogram(lines, labels, meter);
   listenerLines(lines, planes);
+  begin(lines, 'ejections_total', { help: 'Instances left out for a moment, by what they did', type: 'counter' });
+  for (const [reason, count] of Object.entries(ejections.totals)) {
+    lines.push(sample('ejections_total', { reason }, count));
+  }
   begin(lines, 'metrics_omitted', { help: 'Instances that are not shown because there are too many', type: 'gauge' });
   lines.push(sample('metrics_omitted', {}, omitted));
   return `${lines.join('\n')}\n`;

@@ -11,3 +11,5 @@ export type {
   SweepFacts,
 } from './detector.ts';
 export { isReapable } from './reap.ts';
+export { createOutlierDetector, defaultEjectionSettings, isPanic } from './ejection.ts';
+export type { Ejection, EjectionSettings, FailureKind, FailureSeen, OutlierDetector } from './ejection.ts';

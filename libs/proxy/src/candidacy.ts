@@ -19,14 +19,20 @@ interface Asked {
 /** More lines than this are not for people. */
 const mostReasons = 32;
 
-/** The next instance that has room for one more request. */
+/** The next instance that has room for one more request; when nobody else is left, one on trial that has a request already. */
 export function pickTarget(engine: Asked, service: string, candidacy: Candidacy): Target | undefined {
   const { policy, limits } = engine.options;
+  let onTrial: Target | undefined;
   for (;;) {
     const target = policy.pick(service, candidacy.excluded);
-    if (target === undefined || target.meter.inFlight < limits.inFlightPerInstance) return target;
+    if (target === undefined) return onTrial;
+    const { inFlight, onTrial: tried } = target.meter;
+    const hasRoom = inFlight < limits.inFlightPerInstance;
+    if (hasRoom && !(tried && inFlight > 0)) return target;
+    if (hasRoom) onTrial ??= target;
     candidacy.excluded.push(target.id);
-    candidacy.passedOver.push({ id: target.id, reason: `it has ${target.meter.inFlight} requests under way` });
+    const reason = hasRoom ? 'it is on trial with another request' : `it has ${inFlight} requests under way`;
+    candidacy.passedOver.push({ id: target.id, reason });
   }
 }
 
@@ -54,7 +60,7 @@ export function giveUp(
   };
   for (const { instance, outcome } of attempts) tell(instance, outcome);
   if (candidacy.because !== undefined) why.push(`not tried again: ${candidacy.because}`);
-  for (const { id, reason } of passedOver) tell(id, reason);
+  for (const { id, reason } of passedOver) if (!told.has(id)) tell(id, reason);
   for (const { id, reason } of engine.options.policy.whyNot(decision.service)) if (!told.has(id)) tell(id, reason);
   if (why.length === 0) why.push(`no instance of ${decision.service} is registered`);
   if (why.length > mostReasons) why.splice(mostReasons, why.length, `and ${why.length - mostReasons} more`);

@@ -131,6 +131,12 @@ export interface RequestOutcome {
   readonly tookMs: number;
 }
 
+/**
+ * What an attempt says about its instance. connect: no connection; timeout: no answer in time; reset: closed or broken before
+ * its answer; gateway-error: 502, 503 or 504.
+ */
+export type InstanceOutcome = 'answered' | 'connect' | 'timeout' | 'reset' | 'gateway-error';
+
 /** What an engine asks its owner. All calls are synchronous, quick, and never throw. */
 export interface TrafficPolicy {
   route(head: RequestHead): RouteDecision;
@@ -138,6 +144,11 @@ export interface TrafficPolicy {
   pick(service: string, excluded: readonly string[]): Target | undefined;
   /** Every instance of the service that would not be picked, with the reason. Only asked when a request fails. */
   whyNot(service: string): readonly WhyNot[];
+  /**
+   * What an attempt says about its instance; `reason` for people, about the instance. Failures only of a request that has not
+   * failed elsewhere before, so that one request speaks against one instance at most. Answers only while `meter.watched`.
+   */
+  observe(target: Target, outcome: InstanceOutcome, reason: string): void;
   /** Never called for a request that simply went well. */
   report(outcome: RequestOutcome): void;
 }

@@ -6,6 +6,7 @@ export type {
   DataPlaneOptions,
   DataPlaneStats,
   ForwardDecision,
+  InstanceOutcome,
   Limits,
   RefuseDecision,
   RequestHead,

@@ -18,6 +18,10 @@ export interface InstanceMeter {
   serverErrors: number;
   lastError: string | undefined;
   lastErrorUnixMs: number;
+  /** Set by the owner of the engine: it has failures on record, so answers are of interest too. */
+  watched: boolean;
+  /** Set by the owner of the engine: it was left out and has not answered since. Gets one request at a time. */
+  onTrial: boolean;
   /** Until the head of the answer, since the start. */
   readonly latency: LatencyHistogram;
   /** The same for the last one to two minutes: what people want to see. */
@@ -55,6 +59,8 @@ export function createInstanceMeter(): InstanceMeter {
     serverErrors: 0,
     lastError: undefined,
     lastErrorUnixMs: 0,
+    watched: false,
+    onTrial: false,
     latency: createLatencyHistogram(),
     recent: createRecentLatency(),
   };

@@ -13,6 +13,7 @@ import {
   type RequestOutcome,
   type Target,
   type Timeouts,
+  type TrafficPolicy,
   type WhyNot,
 } from './engine.ts';
 import { createMeters } from './meter.ts';
@@ -109,6 +110,7 @@ export async function startYard(options: {
   readonly announceInstance?: boolean;
   readonly whyNot?: readonly WhyNot[];
   readonly clock?: Clock;
+  readonly observe?: TrafficPolicy['observe'];
 }): Promise<Yard> {
   const meters = createMeters();
   const targets: Target[] = options.ports.map((port, index) => {
@@ -152,6 +154,7 @@ export async function startYard(options: {
         return result.picked ? result.candidate : undefined;
       },
       whyNot: () => options.whyNot ?? [],
+      observe: options.observe ?? (() => undefined),
       report: (outcome) => outcomes.push(outcome),
     },
   });
@@ -205,6 +208,7 @@ export function problemIn(heard: Heard): {
   readonly code: string;
   readonly why: readonly string[];
   readonly status: number;
+  readonly instance?: string;
 } {
   return JSON.parse(heard.text.slice(heard.text.indexOf('\r\n\r\n') + 4)) as never;
 }

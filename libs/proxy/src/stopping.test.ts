@@ -82,6 +82,7 @@ describe('an engine that drains', () => {
         route: () => ({ action: 'refuse', refusal: { code: 'no_route', detail: 'none' } }),
         pick: () => undefined,
         whyNot: () => [],
+        observe: () => undefined,
         report: () => undefined,
       },
     });

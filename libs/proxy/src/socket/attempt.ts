@@ -1,6 +1,7 @@
 // What does one attempt at one instance hold, and what does it leave in the counters?
 import type { Target } from '../engine.ts';
 import type { EngineState } from './engine-state.ts';
+import type { Failure } from './failure.ts';
 import type { SharedConnection, SharedUser } from './shared-connection.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
 
@@ -13,18 +14,21 @@ export class Attempt {
   heard = false;
   readonly #engine: EngineState;
   readonly #startedMs: number;
+  readonly #blamable: boolean;
   #open = true;
   #giveUp: (() => void) | undefined;
 
-  constructor(engine: EngineState, target: Target, retry: boolean) {
+  /** `blamable`: the request has not failed elsewhere, so what happens to it speaks about this instance. */
+  constructor(engine: EngineState, target: Target, how: { readonly retry: boolean; readonly blamable: boolean }) {
     const { meter } = target;
     meter.requests += 1;
     meter.inFlight += 1;
-    if (retry) {
+    if (how.retry) {
       meter.retries += 1;
       engine.counters.retriesTotal += 1;
     }
     this.target = target;
+    this.#blamable = how.blamable;
     this.#engine = engine;
     this.#startedMs = engine.options.clock.monotonicMs();
   }
@@ -62,6 +66,10 @@ export class Attempt {
     meter.latency.record(tookMs);
     meter.recent.record(tookMs);
     if (status >= 500) meter.serverErrors += 1;
+    const { policy } = this.#engine.options;
+    if (status >= 502 && status <= 504) {
+      if (this.#blamable) policy.observe(this.target, 'gateway-error', `it answered ${status}`);
+    } else if (meter.watched) policy.observe(this.target, 'answered', '');
   }
 
   /** It failed by the fault of the instance. */
@@ -70,6 +78,14 @@ export class Attempt {
     meter.errors += 1;
     meter.lastError = reason;
     meter.lastErrorUnixMs = this.#engine.options.clock.unixMs();
+  }
+
+  /** It failed before its answer: the owner hears of it when it speaks about the instance. */
+  failed({ phase, reason, timedOut }: Failure): void {
+    this.blame(reason);
+    if (!this.#blamable) return;
+    const outcome = phase === 'unsent' ? 'connect' : timedOut ? 'timeout' : 'reset';
+    this.#engine.options.policy.observe(this.target, outcome, reason);
   }
 
   /** It is over; the connection is somebody else's to deal with. Later calls change nothing. */

@@ -85,7 +85,7 @@ export class Exchange implements UpstreamUser, SharedUser {
       return;
     }
     const { engine } = this.#client;
-    const attempt = new Attempt(engine, next.target, this.#attempts.length > 0);
+    const attempt = new Attempt(engine, next.target, { retry: this.#attempts.length > 0, blamable: next.blamable });
     this.#attempt = attempt;
     const shared = this.#shareable && !next.fresh ? engine.pools.shared(next.target) : undefined;
     if (shared !== undefined) {
@@ -140,10 +140,10 @@ export class Exchange implements UpstreamUser, SharedUser {
     this.#attemptAt(this.#tries.displaced(attempt));
   }
 
-  sharedFailed({ heard, error, reason }: Parameters<SharedUser['sharedFailed']>[0]): void {
-    const phase: AttemptPhase = heard ? 'answering' : 'sent';
+  sharedFailed({ heard, connected, error, reason }: Parameters<SharedUser['sharedFailed']>[0]): void {
+    const phase: AttemptPhase = heard ? 'answering' : connected ? 'sent' : 'unsent';
     this.#mayShare = false;
-    const failure = failureOf(error, phase, !heard);
+    const failure = failureOf(error, phase, connected && !heard);
     this.#fail({ phase, ...failure, ...(reason === undefined ? {} : { reason }) });
   }
 

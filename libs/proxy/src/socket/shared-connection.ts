@@ -21,11 +21,13 @@ export interface SharedUser {
   /** It has to be sent again: it stood behind another one. */
   displaced(): void;
   /** The connection failed while it waited for this answer. */
-  sharedFailed(how: {
-    readonly heard: boolean;
-    readonly error: NodeJS.ErrnoException | undefined;
-    readonly reason?: string;
-  }): void;
+  sharedFailed(how: SharedFailure & { readonly connected: boolean }): void;
+}
+
+interface SharedFailure {
+  readonly heard: boolean;
+  readonly error: NodeJS.ErrnoException | undefined;
+  readonly reason?: string;
 }
 
 /** A place in the queue. `user` is undefined once it was given up: its answer is thrown away. */
@@ -188,15 +190,12 @@ export class SharedConnection implements UpstreamUser {
   }
 
   /** The connection is of no more use. */
-  #end(how: {
-    readonly heard: boolean;
-    readonly error: NodeJS.ErrnoException | undefined;
-    readonly reason?: string;
-  }): void {
+  #end(how: SharedFailure): void {
+    const { connected } = this.connection;
     const [front, ...behind] = this.#leave();
     if (front !== undefined) this.#gauge.turnOff(this.#nowMs());
     this.connection.destroy();
-    front?.user?.sharedFailed(how);
+    front?.user?.sharedFailed({ ...how, connected });
     for (const { user } of behind) user?.displaced();
   }
 
@@ -209,6 +208,12 @@ export class SharedConnection implements UpstreamUser {
     this.#early = NOTHING;
     this.#gone(this);
     return slots;
+  }
+
+  /** Fails when it has not been connected for so long. */
+  expireConnecting(connectMs: number): void {
+    if (this.connection.connected || this.#nowMs() - this.idleSinceMs <= connectMs) return;
+    this.#end({ heard: false, error: Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' }) });
   }
 
   /** Nobody waits on it: closes it. */

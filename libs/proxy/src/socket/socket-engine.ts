@@ -23,7 +23,9 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
     trusted: createTrustedPeers(options.trustedProxies),
     counters: createCounters(),
     clients: new Set(),
-    pools: createUpstreamPools(limits.idlePerInstance, () => clock.monotonicMs()),
+    pools: createUpstreamPools({ idlePerInstance: limits.idlePerInstance, connectMs: timeouts.connectMs }, () =>
+      clock.monotonicMs(),
+    ),
     tunnels: new Set(),
     deadlines: createDeadlines(() => clock.monotonicMs()),
     inFlight: 0,

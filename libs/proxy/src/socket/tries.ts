@@ -9,8 +9,9 @@ import type { EngineState } from './engine-state.ts';
 import type { Failure } from './failure.ts';
 import type { RequestFacts } from './request-facts.ts';
 
-/** Where the next attempt goes, or why there is none. `fresh`: not on a kept connection. */
-export type NextTry = { readonly target: Target; readonly fresh: boolean } | { readonly refusal: Refusal };
+/** Where the next attempt goes, or why there is none. `fresh`: not on a kept connection. `blamable`: see Attempt. */
+export type NextTry =
+  { readonly target: Target; readonly fresh: boolean; readonly blamable: boolean } | { readonly refusal: Refusal };
 
 /** The attempts of one request. */
 export class Tries {
@@ -43,7 +44,7 @@ export class Tries {
     this.#staleSeen ||= failure.stale;
     if (stale) target.meter.staleConnections += 1;
     else this.#made += 1;
-    if (!stale && !failure.ours) attempt.blame(failure.reason);
+    if (!stale && !failure.ours) attempt.failed(failure);
     this.attempts.push({ instance: target.id, outcome: failure.reason, tookMs: attempt.tookMs });
     attempt.close();
     const verdict = retryVerdict({
@@ -75,7 +76,7 @@ export class Tries {
 
   #next({ fresh, last }: { readonly fresh: boolean; readonly last?: Failure }): NextTry {
     const target = pickTarget(this.#engine, this.#decision.service, this.candidacy);
-    return target === undefined ? { refusal: this.#giveUp({ last }) } : { target, fresh };
+    return target === undefined ? { refusal: this.#giveUp({ last }) } : { target, fresh, blamable: this.#made === 0 };
   }
 
   #giveUp(how: { readonly last?: Failure | undefined; readonly because?: string }): Refusal {

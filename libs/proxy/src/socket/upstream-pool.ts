@@ -37,7 +37,10 @@ interface Sharing {
 }
 
 /** No connections. `idlePerInstance` bounds what is kept; what is in use is bounded by the requests in flight. */
-export function createUpstreamPools(idlePerInstance: number, nowMs: () => number): UpstreamPools {
+export function createUpstreamPools(
+  { idlePerInstance, connectMs }: { readonly idlePerInstance: number; readonly connectMs: number },
+  nowMs: () => number,
+): UpstreamPools {
   const idle = new Map<string, UpstreamConnection[]>();
   const all = new Set<UpstreamConnection>();
   const sharings = new Map<string, Sharing>();
@@ -114,6 +117,7 @@ export function createUpstreamPools(idlePerInstance: number, nowMs: () => number
     },
     sweep(atMs) {
       for (const [key, { connections, usedMs }] of sharings) {
+        for (const one of connections.slice()) one.expireConnecting(connectMs);
         const unused = connections.filter(
           ({ depth, idleSinceMs }) => depth === 0 && atMs - idleSinceMs > SHARED_IDLE_MS,
         );

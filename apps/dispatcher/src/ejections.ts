@@ -1,0 +1,84 @@
+// Which instances does this dispatcher leave out for a moment? Brings what the data plane sees to the outlier detector of
+// libs/failure-detection, and says when the table has to be made anew. Judged here alone; the catalog does not hear of it.
+import { createOutlierDetector, type Ejection, type FailureKind } from '@switchyard/failure-detection';
+import type { InstanceOutcome, Target } from '@switchyard/proxy';
+import type { Clock, Logger } from '@switchyard/runtime';
+
+/** The instances that are left out. */
+export interface Ejections {
+  /** Takes in what an attempt says. `instances`: how many of the service may take traffic, the ejected ones included. */
+  observe(
+    seen: { readonly target: Target; readonly outcome: InstanceOutcome; readonly reason: string },
+    instances: number,
+  ): void;
+  /** The ejection that holds for an instance. */
+  of(service: string, id: string): Ejection | undefined;
+  /** Ejections of an instance so far. */
+  countOf(service: string, id: string): number;
+  /** Ejections by kind of failure since the start. */
+  readonly totals: Readonly<Record<FailureKind, number>>;
+  /** Calls `changed` with the service whenever one of its instances is left out or comes back. */
+  listen(changed: (service: string) => void): void;
+  /** Ends what is over; also done by a timer of its own. */
+  look(): void;
+  /** Forgets instances that are gone. */
+  retain(isKnown: (service: string, id: string) => boolean): void;
+}
+
+/** Nobody is left out. */
+export function createEjections({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }): Ejections {
+  const detector = createOutlierDetector();
+  const totals: Record<FailureKind, number> = { connect: 0, timeout: 0, reset: 0, 'gateway-error': 0 };
+  // those whose meter carries our marks; as many as there are ejections
+  const ejected = new Map<Ejection, Target>();
+  let changed: (service: string) => void = () => undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const look = (): void => {
+    for (const ejection of detector.end(clock.monotonicMs())) {
+      const target = ejected.get(ejection);
+      ejected.delete(ejection);
+      if (target) target.meter.onTrial = true;
+      logger.info({ service: ejection.service, instance: ejection.id }, 'instance.on_trial');
+      changed(ejection.service);
+    }
+    arm();
+  };
+  const arm = (): void => {
+    clearTimeout(timer);
+    const nextMs = detector.nextEndMs();
+    if (nextMs < Infinity) timer = setTimeout(look, Math.max(1, nextMs - clock.monotonicMs())).unref();
+  };
+
+  return {
+    observe({ target, outcome, reason }, instances) {
+      const { service, id, meter } = target;
+      if (outcome === 'answered') {
+        meter.watched = detector.answered(service, id);
+        meter.onTrial &&= meter.watched;
+        return;
+      }
+      meter.watched = true;
+      const seen = { service, id, kind: outcome, reason, instances, nowMs: clock.monotonicMs() };
+      const ejection = detector.failed(seen);
+      if (!ejection) return;
+      totals[outcome] += 1;
+      ejected.set(ejection, target);
+      meter.onTrial = false;
+      logger.warn({ service, instance: id, forMs: ejection.forMs, reason: ejection.reason }, 'instance.ejected');
+      changed(service);
+      arm();
+    },
+    of: (service, id) => detector.ejectionOf(service, id),
+    countOf: (service, id) => detector.countOf(service, id),
+    totals,
+    listen(listener) {
+      changed = listener;
+    },
+    look,
+    retain(isKnown) {
+      detector.retain(isKnown);
+      for (const [ejection] of ejected) if (!isKnown(ejection.service, ejection.id)) ejected.delete(ejection);
+    },
+  };
+}
