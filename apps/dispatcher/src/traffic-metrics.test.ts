@@ -9,6 +9,7 @@ const stats: DataPlaneStats = {
   inFlight: 0,
   tunnels: 0,
   retriesTotal: 1,
+  retriesRefusedTotal: 0,
   redirectsTotal: 0,
   clientAbortsTotal: 0,
   truncatedTotal: 0,

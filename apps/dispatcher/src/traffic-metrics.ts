@@ -100,6 +100,7 @@ function listenerLines(lines: string[], planes: readonly DataPlane[]): void {
   family('requests_total', 'Requests of clients', (stats) => stats.requestsTotal);
   family('requests_in_flight', 'Requests of clients under way', (stats) => stats.inFlight);
   family('retries_total', 'Second and further attempts', (stats) => stats.retriesTotal);
+  family('retries_refused_total', 'Attempts beyond the retry budget', (stats) => stats.retriesRefusedTotal);
   family('redirects_total', 'Requests answered with a redirect', (stats) => stats.redirectsTotal);
   family(
     'client_aborts_total',

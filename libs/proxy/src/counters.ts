@@ -7,6 +7,7 @@ export interface EngineCounters {
   connectionsDropped: number;
   requestsTotal: number;
   retriesTotal: number;
+  retriesRefusedTotal: number;
   redirectsTotal: number;
   clientAbortsTotal: number;
   truncatedTotal: number;
@@ -22,6 +23,7 @@ export function createCounters(): EngineCounters {
     connectionsDropped: 0,
     requestsTotal: 0,
     retriesTotal: 0,
+    retriesRefusedTotal: 0,
     redirectsTotal: 0,
     clientAbortsTotal: 0,
     truncatedTotal: 0,

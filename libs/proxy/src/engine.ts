@@ -180,6 +180,8 @@ export interface DataPlaneStats {
   readonly inFlight: number;
   readonly tunnels: number;
   readonly retriesTotal: number;
+  /** Attempts that the retry budget did not allow. */
+  readonly retriesRefusedTotal: number;
   readonly redirectsTotal: number;
   /** Clients that went away before their answer was complete. */
   readonly clientAbortsTotal: number;

@@ -1,4 +1,5 @@
 // What do all connections of one engine share?
+import type { RetryBudgets } from '../budget.ts';
 import type { DataPlaneOptions } from '../engine.ts';
 import type { EngineCounters } from '../counters.ts';
 import type { Deadlines } from '../deadlines.ts';
@@ -15,6 +16,7 @@ export interface EngineState {
   /** as many as client connections, which are limited */
   readonly clients: Set<ClientConnection>;
   readonly pools: UpstreamPools;
+  readonly budgets: RetryBudgets;
   /** as many as upgraded connections */
   readonly tunnels: Set<Tunnel>;
   readonly deadlines: Deadlines;

@@ -75,7 +75,7 @@ export class Exchange implements UpstreamUser, SharedUser {
     this.#tries = new Tries(this.#client.engine, decision);
     const told = { facts: this.facts, candidacy: this.#tries.candidacy };
     const goOn = decision.action === 'redirect' ? redirectRequest(this.#client, decision, told) : undefined;
-    if (goOn === undefined) this.#attemptAt(this.#tries.first());
+    if (goOn === undefined) this.#attemptAt(this.#tries.first(this.startedMs));
     else this.#over(goOn);
   }
 

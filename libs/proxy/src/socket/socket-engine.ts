@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
+import { RetryBudgets } from '../budget.ts';
 import { createDeadlines } from '../deadlines.ts';
 import type { DataPlane, DataPlaneOptions } from '../engine.ts';
 import { createCounters } from '../counters.ts';
@@ -26,6 +27,7 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
     pools: createUpstreamPools({ idlePerInstance: limits.idlePerInstance, connectMs: timeouts.connectMs }, () =>
       clock.monotonicMs(),
     ),
+    budgets: new RetryBudgets(),
     tunnels: new Set(),
     deadlines: createDeadlines(() => clock.monotonicMs()),
     inFlight: 0,
@@ -50,6 +52,7 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
     const nowMs = clock.monotonicMs();
     for (const client of engine.clients) client.sweep(nowMs);
     engine.pools.sweep(nowMs);
+    engine.budgets.sweep(nowMs);
   };
   const isBusy = (): boolean => {
     for (const { exchange } of engine.clients) if (exchange !== undefined && !exchange.endless) return true;

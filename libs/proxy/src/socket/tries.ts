@@ -27,7 +27,8 @@ export class Tries {
     this.#decision = decision;
   }
 
-  first(): NextTry {
+  first(startedMs: number): NextTry {
+    this.#engine.budgets.of(this.#decision.service).request(startedMs);
     return this.#next({ fresh: false });
   }
 
@@ -58,8 +59,19 @@ export class Tries {
       totalMs: timeouts.totalMs,
     });
     if (!verdict.again) return { refusal: this.#giveUp({ last: failure, because: verdict.because }) };
+    if (!stale && !this.#mayRetry()) {
+      const because = this.#engine.budgets.of(this.#decision.service).refusal;
+      return { refusal: this.#giveUp({ last: failure, because }) };
+    }
     if (!verdict.sameAllowed) this.candidacy.excluded.push(target.id);
     return this.#next({ fresh: verdict.sameAllowed, last: failure });
+  }
+
+  #mayRetry(): boolean {
+    const { budgets, counters, options } = this.#engine;
+    if (budgets.of(this.#decision.service).take(options.clock.monotonicMs())) return true;
+    counters.retriesRefusedTotal += 1;
+    return false;
   }
 
   /** It stood behind another request and has to be sent again; nobody's failure. */
