@@ -197,6 +197,11 @@ export interface DataPlane extends Component {
   start(signal: AbortSignal): Promise<void>;
   drain(): Promise<void>;
   stop(): Promise<void>;
+  /**
+   * The instance is gone, says the catalog: its requests that have no answer yet are sent elsewhere if that is safe, else refused
+   * with `reason`; its idle connections are closed. To be called when it is not picked any more.
+   */
+  dropInstance(service: string, id: string, reason: string): void;
   /** Where it listens; throws before `start`. */
   address(): { readonly host: string; readonly port: number };
   stats(): DataPlaneStats;

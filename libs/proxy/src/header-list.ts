@@ -25,11 +25,3 @@ export function valueOf(headers: HeaderList, name: string): string | undefined {
 export function isNamed(spelled: string, name: string): boolean {
   return spelled.length === name.length && (spelled === name || spelled.toLowerCase() === name);
 }
-
-/** The members of a comma-separated field over all its lines, in lower case, without empty ones (RFC 9110 5.6.1). */
-export function tokensOf(headers: HeaderList, name: string): string[] {
-  return valuesOf(headers, name)
-    .flatMap((value) => value.split(','))
-    .map((token) => token.trim().toLowerCase())
-    .filter((token) => token !== '');
-}

@@ -1,5 +1,5 @@
 // What does an instance answer? The status line and its fields (RFC 9112 4), as offsets, and how its body is delimited.
-import { CR, isValue, LF, SPACE, spells } from './bytes.ts';
+import { CR, isHttp1, isValue, LF, SPACE } from './bytes.ts';
 import { Connection, FieldSection, headEnd } from './head.ts';
 import type { ParsedHead } from './request-head.ts';
 
@@ -24,7 +24,7 @@ export class AnswerHead {
     this.end = end;
     this.fields.clear();
     let at = start;
-    if (!spells(bytes, at, 'http/1.') || bytes[at] !== 0x48) return 'start-line';
+    if (!isHttp1(bytes, at)) return 'start-line';
     const minor = (bytes[at + 7] as number) - 0x30;
     if (minor !== 0 && minor !== 1) return 'version';
     this.minor = minor;
@@ -57,8 +57,9 @@ export class AnswerHead {
 
   /** True when the connection can carry another request after this answer. */
   reusable(): boolean {
-    const { connection } = this.fields;
-    if ((connection & Connection.close) !== 0) return false;
+    const { connection, chunked } = this.fields;
+    // RFC 9112 6.1: chunks in HTTP/1.0 mean that the framing is in doubt
+    if ((connection & Connection.close) !== 0 || (chunked && this.minor === 0)) return false;
     return this.minor === 1 || (connection & Connection.keepAlive) !== 0;
   }
 }

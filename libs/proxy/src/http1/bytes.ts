@@ -33,3 +33,16 @@ export function spells(bytes: Uint8Array, start: number, lower: string): boolean
   }
   return true;
 }
+
+/** True when `HTTP/1.` stands at `start`, in upper case as it has to be (RFC 9112 2.3). */
+export function isHttp1(bytes: Uint8Array, start: number): boolean {
+  return (
+    bytes[start] === 0x48 &&
+    bytes[start + 1] === 0x54 &&
+    bytes[start + 2] === 0x54 &&
+    bytes[start + 3] === 0x50 &&
+    bytes[start + 4] === 0x2f &&
+    bytes[start + 5] === 0x31 &&
+    bytes[start + 6] === 0x2e
+  );
+}

@@ -1,8 +1,9 @@
 // Where does a chunked body end? Follows the chunks as they pass (RFC 9112 7.1), so that they can go on as they came.
 //
 //   size --CRLF--> data --CRLF--> size ... size 0 --CRLF--> trailer lines --empty line--> done
-import { forwardableTrailers } from '../hop-by-hop.ts';
-import { CR, hexValue, isValue, LF } from './bytes.ts';
+import { CR, hexValue, LF } from './bytes.ts';
+import { afterExtensionByte, Extension } from './chunk-extension.ts';
+import { mayBeTrailer } from './trailers.ts';
 
 export type ChunkFault = 'chunk-size' | 'chunk-extension' | 'chunk-ending' | 'trailer';
 
@@ -24,6 +25,7 @@ export class ChunkedBody {
   #state: number = State.size;
   #digits = 0;
   #left = 0;
+  #extension: number = Extension.start;
   #extensionBytes = 0;
   #trailerBytes = 0;
   #line: number[] = [];
@@ -96,8 +98,11 @@ export class ChunkedBody {
         return this.#sizeByte(byte);
       case State.extension:
         this.#extensionBytes += 1;
-        if (byte === CR) this.#state = State.sizeLf;
-        else if (isValue[byte] !== 1 || this.#extensionBytes > MAX_EXTENSION_BYTES) this.fault = 'chunk-extension';
+        this.#extension = afterExtensionByte(this.#extension, byte);
+        if (this.#extension === Extension.over) this.#state = State.sizeLf;
+        else if (this.#extension === Extension.fault || this.#extensionBytes > MAX_EXTENSION_BYTES) {
+          this.fault = 'chunk-extension';
+        }
         return;
       case State.sizeLf:
         if (byte !== LF) this.fault = 'chunk-size';
@@ -126,8 +131,10 @@ export class ChunkedBody {
       if (this.#digits > MAX_SIZE_DIGITS) this.fault = 'chunk-size';
     } else if (this.#digits === 0) this.fault = 'chunk-size';
     else if (byte === CR) this.#state = State.sizeLf;
-    else if (byte === 0x3b) this.#state = State.extension;
-    else this.fault = 'chunk-size';
+    else if (byte === 0x3b) {
+      this.#state = State.extension;
+      this.#extension = Extension.start;
+    } else this.fault = 'chunk-size';
   }
 
   /** Lines of at most the allowed size, each checked as a field; the empty one ends the body. */
@@ -151,9 +158,8 @@ export class ChunkedBody {
       this.fault = 'trailer';
       return;
     }
-    for (const [name, value] of forwardableTrailers([match[1] as string, match[2] as string])) {
-      this.#trailers += `${name}: ${value}\r\n`;
-    }
+    const [, name = '', value = ''] = match;
+    if (mayBeTrailer(name)) this.#trailers += `${name}: ${value}\r\n`;
   }
 }
 

@@ -1,6 +1,6 @@
 // What does a client ask? The request line and its fields (RFC 9112 3), as offsets; text only where routing needs it.
 import { METHODS } from 'node:http';
-import { CR, isTarget, isToken, LF, SPACE, spells } from './bytes.ts';
+import { CR, isHttp1, isTarget, isToken, LF, SPACE, spells } from './bytes.ts';
 import { FieldSection, headEnd } from './head.ts';
 import type { HeadFault } from './head.ts';
 
@@ -51,7 +51,7 @@ export class RequestHead {
     this.targetEnd = at;
     if (!isTargetForm(bytes, this.targetStart, at, method)) return 'target';
     at += 1;
-    if (!spells(bytes, at, 'http/1.') || bytes[at] !== 0x48) return isVersion(bytes, at) ? 'version' : 'start-line';
+    if (!isHttp1(bytes, at)) return isVersion(bytes, at) ? 'version' : 'start-line';
     const minor = (bytes[at + 7] as number) - 0x30;
     if (bytes[at + 8] !== CR || bytes[at + 9] !== LF) return bytes[at + 8] === LF ? 'line-ending' : 'start-line';
     if (minor !== 0 && minor !== 1) return 'version';

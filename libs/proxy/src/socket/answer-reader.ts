@@ -1,4 +1,5 @@
 // When is the head of an answer complete? Gathers its bytes, and takes the interim answers in front of it out (RFC 9110 15.2).
+// They share the limit of the head: nobody could say how many are to be passed on to a client that does not read.
 import { AnswerHead } from '../http1/answer-head.ts';
 import type { ParsedHead } from '../http1/request-head.ts';
 
@@ -10,11 +11,13 @@ export class AnswerReader {
   /** the bytes in which the complete head stands */
   bytes: Buffer = NOTHING;
   #early: Buffer | undefined;
+  #interimBytes = 0;
 
   /** Makes it ready for the next answer. */
   clear(): void {
     this.bytes = NOTHING;
     this.#early = undefined;
+    this.#interimBytes = 0;
   }
 
   /** Takes bytes of the instance; `interim` is called for each interim answer while `head` holds it. */
@@ -28,7 +31,7 @@ export class AnswerReader {
     let from = this.#early?.length ?? 0;
     this.#early = undefined;
     while (at < all.length) {
-      const outcome = head.parse(all, at, { from, limit });
+      const outcome = head.parse(all, at, { from, limit: limit - this.#interimBytes });
       if (outcome === 'incomplete') {
         this.#early = at === 0 ? all : all.subarray(at);
         return outcome;
@@ -38,6 +41,7 @@ export class AnswerReader {
         this.bytes = all;
         return outcome;
       }
+      this.#interimBytes += head.end - at;
       interim(all);
       at = head.end;
       from = 0;

@@ -14,14 +14,14 @@ import { AnswerRelay, sendWhole } from './answer-relay.ts';
 import { interimText } from './answer-text.ts';
 import { Attempt } from './attempt.ts';
 import type { ClientConnection } from './client-connection.ts';
-import { failureOf } from './failure.ts';
+import { failureOf, overdue } from './failure.ts';
 import type { Failure } from './failure.ts';
 import { Forwarding } from './forwarding.ts';
 import { redirectRequest } from './redirect-request.ts';
 import { reportEnd } from './request-facts.ts';
 import type { Ending, RequestFacts } from './request-facts.ts';
 import type { SharedUser } from './shared-connection.ts';
-import { switchProtocols } from './switch-protocols.ts';
+import { switchFault, switchProtocols } from './switch-protocols.ts';
 import { Tries } from './tries.ts';
 import type { NextTry } from './tries.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
@@ -265,8 +265,11 @@ export class Exchange implements UpstreamUser, SharedUser {
   }
 
   #switched(attempt: Attempt, upstream: UpstreamConnection): void {
-    if (!this.facts.upgrade) {
-      this.#fail({ phase: 'answering', reason: 'it switched protocols without being asked' });
+    const fault = this.facts.upgrade
+      ? switchFault(this.#client, upstream)
+      : 'it switched protocols without being asked';
+    if (fault !== undefined) {
+      this.#fail({ phase: 'answering', reason: fault });
       return;
     }
     const { target } = attempt;
@@ -328,30 +331,28 @@ export class Exchange implements UpstreamUser, SharedUser {
 
   /** The present state has lasted too long. */
   expire(): void {
-    const { connectMs } = this.#client.engine.options.timeouts;
-    const idleMs = this.#forwarding.idleMs;
-    switch (this.#state) {
-      case 'connecting':
-        return this.#fail({ phase: 'unsent', reason: `no connection within ${connectMs} ms`, timedOut: true });
-      case 'sending':
-        // whoever stands still is to blame: an instance that takes nothing, or a client that sends nothing
-        if (this.#attempt?.upstream?.socket.writableNeedDrain) {
-          return this.#fail({
-            phase: 'sent',
-            reason: `it took nothing of the request for ${idleMs} ms`,
-            timedOut: true,
-          });
-        }
-        return this.refuse({ code: 'timed_out', detail: `The body of the request stood still for ${idleMs} ms.` }, 408);
-      case 'awaiting': {
-        const phase = this.#attempt?.heard ? 'answering' : 'sent';
-        return this.#fail({ phase, reason: `no answer within ${this.#forwarding.responseMs} ms`, timedOut: true });
-      }
-      case 'relaying':
-        if (this.#client.full) return this.#client.destroy();
-        return this.cut('its answer stood still');
-      case 'over':
-    }
+    const state = this.#state;
+    const { idleMs, responseMs } = this.#forwarding;
+    const heard = this.#attempt?.heard === true;
+    if (state === 'over') return;
+    if (state === 'relaying') {
+      if (this.#client.full) this.#client.destroy();
+      else this.cut('its answer stood still');
+    } else if (state === 'connecting') {
+      this.#fail(overdue(state, { limitMs: this.#client.engine.options.timeouts.connectMs, heard }));
+    } else if (state === 'awaiting') {
+      this.#fail(overdue(state, { limitMs: responseMs, heard }));
+    } else if (this.#attempt?.upstream?.socket.writableNeedDrain) {
+      // whoever stands still is to blame: an instance that takes nothing, or a client that sends nothing
+      this.#fail(overdue(state, { limitMs: idleMs, heard }));
+    } else this.refuse({ code: 'timed_out', detail: `The body of the request stood still for ${idleMs} ms.` }, 408);
+  }
+
+  /** An instance is gone: if this request is with it and has no answer yet, it has failed there. */
+  instanceGone(service: string, id: string, reason: string): void {
+    const attempt = this.#attempt;
+    if (attempt?.target.id !== id || attempt.target.service !== service || attempt.heard) return;
+    this.#fail({ phase: this.#state === 'connecting' ? 'unsent' : 'sent', reason, removed: true });
   }
 
   /** Answers with a refusal in place of an instance. */
@@ -365,7 +366,7 @@ export class Exchange implements UpstreamUser, SharedUser {
     const goOn = !uncertain && client.wantsKeepAlive;
     const sent = begun ? 0 : client.sendRefusal(refusal, { requestId, status, close: !goOn, path: target.path });
     this.#report({ end: 'refused', status: sent, code: refusal.code, why: refusal.why ?? [] });
-    if (begun) client.breakOff(false);
+    if (begun) client.breakOff(this.#relay?.form === 'plain-until-close');
     else client.exchangeOver(goOn);
   }
 

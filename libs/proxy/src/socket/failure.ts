@@ -11,6 +11,20 @@ export interface Failure {
   readonly stale: boolean;
   /** The instance is not to blame: this process ran out of something. */
   readonly ours: boolean;
+  /** The catalog said that the instance is gone: nothing new about it, and no retry that could keep a service down. */
+  readonly removed?: boolean;
+}
+
+/** Why an attempt fails that has been in its state for too long. */
+export function overdue(
+  state: 'connecting' | 'sending' | 'awaiting',
+  { limitMs, heard }: { readonly limitMs: number; readonly heard: boolean },
+): Pick<Failure, 'phase' | 'reason' | 'timedOut'> {
+  if (state === 'connecting') return { phase: 'unsent', reason: `no connection within ${limitMs} ms`, timedOut: true };
+  if (state === 'sending') {
+    return { phase: 'sent', reason: `it took nothing of the request for ${limitMs} ms`, timedOut: true };
+  }
+  return { phase: heard ? 'answering' : 'sent', reason: `no answer within ${limitMs} ms`, timedOut: true };
 }
 
 const ownShortages: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);

@@ -93,6 +93,10 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
       clearInterval(timer);
       engine.deadlines.stop();
     },
+    dropInstance(service, id, reason) {
+      for (const { exchange } of engine.clients) exchange?.instanceGone(service, id, reason);
+      engine.pools.drop(service, id);
+    },
     address() {
       const bound = server?.address() as AddressInfo | null | undefined;
       if (!bound) throw new Error(`${name} does not listen`);

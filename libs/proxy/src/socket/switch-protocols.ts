@@ -1,5 +1,7 @@
 // What happens when an instance agrees to switch protocols (RFC 9110 7.8)? The client gets its 101, then bytes go both ways.
 import type { Target } from '../engine.ts';
+import { Field } from '../http1/field-kind.ts';
+import type { FieldSection } from '../http1/head.ts';
 import { openTunnel } from '../tunnel.ts';
 import { answerText } from './answer-text.ts';
 import type { ClientConnection } from './client-connection.ts';
@@ -11,6 +13,23 @@ export interface Switch {
   readonly upstream: UpstreamConnection;
   readonly target: Target;
   readonly requestId: string;
+}
+
+/** What is wrong with a 101; undefined when it switches to what the client has asked for. */
+export function switchFault(client: ClientConnection, { reader }: UpstreamConnection): string | undefined {
+  const asked = protocolsOf(client.bytes, client.head.fields);
+  const agreed = protocolsOf(reader.bytes, reader.head.fields);
+  if (agreed.length === 0) return 'it switched protocols without saying to which one';
+  return agreed.every((protocol) => asked.includes(protocol))
+    ? undefined
+    : 'it switched to a protocol that was not asked for';
+}
+
+/** Of the first Upgrade line, which is the one that goes on. */
+function protocolsOf(bytes: Buffer, fields: FieldSection): string[] {
+  if (!fields.has(Field.upgrade)) return [];
+  const list = fields.value(bytes, fields.indexOf(Field.upgrade)).toLowerCase().split(',');
+  return list.map((each) => each.trim()).filter((each) => each !== '');
 }
 
 /** Joins client and instance. */

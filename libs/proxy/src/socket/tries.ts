@@ -45,7 +45,8 @@ export class Tries {
     this.#staleSeen ||= failure.stale;
     if (stale) target.meter.staleConnections += 1;
     else this.#made += 1;
-    if (!stale && !failure.ours) attempt.failed(failure);
+    const isRemoved = failure.removed === true;
+    if (!stale && !failure.ours && !isRemoved) attempt.failed(failure);
     this.attempts.push({ instance: target.id, outcome: failure.reason, tookMs: attempt.tookMs });
     attempt.close();
     const verdict = retryVerdict({
@@ -59,7 +60,7 @@ export class Tries {
       totalMs: timeouts.totalMs,
     });
     if (!verdict.again) return { refusal: this.#giveUp({ last: failure, because: verdict.because }) };
-    if (!stale && !this.#mayRetry()) {
+    if (!stale && !isRemoved && !this.#mayRetry()) {
       const because = this.#engine.budgets.of(this.#decision.service).refusal;
       return { refusal: this.#giveUp({ last: failure, because }) };
     }

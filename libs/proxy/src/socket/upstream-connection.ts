@@ -27,6 +27,7 @@ export interface UpstreamUser {
 export class UpstreamConnection {
   readonly socket: Socket;
   readonly key: string;
+  readonly service: string;
   /** of the answer to the present request */
   readonly reader = new AnswerReader();
   /** it has carried a request before */
@@ -42,6 +43,7 @@ export class UpstreamConnection {
 
   constructor(target: Target, key: string, closed: (connection: UpstreamConnection) => void) {
     this.key = key;
+    this.service = target.service;
     this.#closed = closed;
     const { host, port } = target;
     this.socket = target.secure

@@ -17,6 +17,8 @@ export interface UpstreamPools {
   gauge(target: Target): BatchGauge;
   /** Keeps it for the next request for at most `idleMs`, unless there are enough. */
   put(connection: UpstreamConnection, nowMs: number, idleMs: number): void;
+  /** Closes what is idle or shared at an instance that is gone; what relays an answer goes on. */
+  drop(service: string, id: string): void;
   /** Closes those that were idle for too long. */
   sweep(nowMs: number): void;
   destroy(): void;
@@ -114,6 +116,13 @@ export function createUpstreamPools(
       }
       connection.idleUntilMs = atMs + idleMs;
       kept.push(connection);
+    },
+    drop(service, id) {
+      const isAt = ({ key, service: of }: UpstreamConnection): boolean => of === service && key.startsWith(`${id} `);
+      for (const { connections } of sharings.values()) {
+        for (const one of connections.slice()) if (isAt(one.connection)) one.close();
+      }
+      for (const kept of idle.values()) for (const one of kept.filter(isAt)) one.destroy();
     },
     sweep(atMs) {
       for (const [key, { connections, usedMs }] of sharings) {
