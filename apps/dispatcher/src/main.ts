@@ -16,6 +16,7 @@ import { advertisedUrl, createTicker, loadConfig, runService } from '@switchyard
 import { dispatcherConfig } from './config.ts';
 import { controlPolicy } from './control-policy.ts';
 import { createEjections } from './ejections.ts';
+import type { GoneInstance } from './gone-instances.ts';
 import { createListeners, selfTarget } from './listeners.ts';
 import { createOwnApi } from './own-api.ts';
 import { createRequestLog } from './request-log.ts';
@@ -37,7 +38,10 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
   const meters = createMeters();
   const file = createTableFile(join(config.stateDir, 'routing-table.json'));
   const ejections = createEjections({ clock, logger });
-  const keeper = createTableKeeper({ feed, file, meters, ejections, random, clock, logger });
+  const onGone = ({ service, id: gone, reason }: GoneInstance): void => {
+    for (const plane of [traffic, control]) plane.dropInstance(service, gone, reason);
+  };
+  const keeper = createTableKeeper({ feed, file, meters, ejections, onGone, random, clock, logger });
   const log = createRequestLog(keptRequests);
 
   let own: Target | undefined;

@@ -56,6 +56,27 @@ describe('the table', () => {
     expect(second?.router).toBe(first?.router);
   });
 
+  it('tells of an instance that the catalog gave up when it is not picked any more', async () => {
+    const feed = fakeFeed();
+    const told: string[] = [];
+    const keeper = createTableKeeper({
+      feed,
+      file: createTableFile(path),
+      meters: createMeters(),
+      onGone: ({ id, reason }) => told.push(`${id}: ${reason}, left: ${idsIn(keeper)}`),
+      random: () => 0,
+      clock,
+      logger,
+    });
+    await keeper.start?.(new AbortController().signal);
+    started.push(keeper);
+    feed.reset(snapshotOf([instanceOf('a'), instanceOf('b'), instanceOf('c')]));
+    feed.event('instance.evicted', { instance: instanceOf('b', { liveness: 'dead', livenessReason: 'silent' }) });
+    // another epoch that lost them all gives nobody up: they are alive and register again
+    feed.reset(snapshotOf([], { epoch: 2 }));
+    expect(told).toEqual(['b: it was evicted: silent, left: ac']);
+  });
+
   it('follows routes, and the number of attempts of a service', async () => {
     const feed = fakeFeed();
     const keeper = await keeperOn(feed);

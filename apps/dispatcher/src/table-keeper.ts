@@ -17,6 +17,7 @@ import {
   type TableInput,
 } from './routing-table.ts';
 import type { Ejections } from './ejections.ts';
+import { goneBetween, type GoneInstance } from './gone-instances.ts';
 import type { TableFile } from './table-file.ts';
 import type { EntryContext } from './targets.ts';
 
@@ -40,6 +41,8 @@ export interface TableKeeperOptions {
   readonly file: TableFile;
   readonly meters: Meters;
   readonly ejections?: Ejections;
+  /** Called for each instance that the catalog gave up, when the table is without it. */
+  readonly onGone?: (gone: GoneInstance) => void;
   readonly random: () => number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -75,6 +78,8 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
 
   const onNews = (news: FeedNews): void => {
     const { view } = news;
+    const previous = table;
+    const only = news.type === 'event' && news.change.type === 'service' ? news.change.service : undefined;
     if (lost) lost = { ...lost, instances: withoutKnown(lost.instances, view) };
     if (news.type === 'reset' || !table || table.source === 'disk') {
       const before = lost;
@@ -89,6 +94,7 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
     } else {
       table = { ...table, revision: view.revision };
     }
+    if (options.onGone) for (const gone of goneBetween(previous, table, only)) options.onGone(gone);
     forget();
   };
 
