@@ -42,6 +42,22 @@ describe('the entry of a service', () => {
     expect(entry.whyNot).toEqual([{ id: 'm', reason: 'in maintenance' }]);
   });
 
+  it('keeps those in reserve that are ejected here, with the reason, unless fewer than half would be left', () => {
+    const ejected = (ids: string) => ({
+      ...context,
+      ejectionOf: (service: string, id: string) =>
+        ids.includes(id)
+          ? ({ service, id, kind: 'connect', reason: 'it refused the connection', forMs: 2_000, untilMs: 0 } as const)
+          : undefined,
+    });
+    const instances = ['a', 'b', 'c', 'd'].map((id) => instanceOf(id));
+    const entry = serviceEntry({ name: 'shop', policy: undefined, instances }, ejected('ab'));
+    expect([take(entry, 4), entry.reserve.map(({ id }) => id).join('')]).toEqual(['cdcd', 'ab']);
+    expect(entry.whyNot[0]).toEqual({ id: 'a', reason: 'ejected here for 2.0 s after: it refused the connection' });
+    const panicked = serviceEntry({ name: 'shop', policy: undefined, instances }, ejected('abc'));
+    expect([take(panicked, 4), panicked.reserve, panicked.whyNot]).toEqual(['abcd', [], []]);
+  });
+
   it('has nobody when there is nobody', () => {
     expect([take(entryOf([]), 1), entryOf([]).lastResort]).toEqual(['-', false]);
   });

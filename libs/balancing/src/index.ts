@@ -3,3 +3,5 @@ export type { Candidate, NonePicked, Picked, Picker, PickResult, PolicyContext, 
 export { pickerFor, policyTable } from './policy-table.ts';
 export type { PickerRequest } from './policy-table.ts';
 export { pickByKey } from './rendezvous.ts';
+export { defaultSlowStart, warmWeight } from './slow-start.ts';
+export type { SlowStart, WarmWeight } from './slow-start.ts';
