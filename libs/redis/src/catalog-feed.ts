@@ -9,7 +9,7 @@ import { createCatalogView } from '@switchyard/catalog';
 import type { CatalogStore, CatalogView, ViewChange } from '@switchyard/catalog';
 import { createTicker } from '@switchyard/runtime';
 import type { Clock, Component, Logger } from '@switchyard/runtime';
-import { keepSubscribed } from './connection.ts';
+import { keepSubscribed } from './subscription.ts';
 
 export type FeedNews =
   /** the whole view was replaced */

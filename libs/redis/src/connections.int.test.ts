@@ -1,6 +1,4 @@
 // Do connections carry on through everything that can happen to the Redis behind them, and does nothing ever hang?
-import { createServer } from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
 import { announce, registerInstance } from '@switchyard/catalog';
 import { instanceInputSchema } from '@switchyard/protocol';
 import { createLogger, systemClock } from '@switchyard/runtime';
@@ -177,35 +175,6 @@ describe('connections to one Redis', () => {
   });
 });
 
-describe('a connection that asks Sentinels', () => {
-  it('comes back when a new primary is announced in the moment in which it asks for one', async () => {
-    const server = await startRedis();
-    const sentinel = await startFakeSentinel(server.port);
-    const connections = createRedis(
-      { kind: 'sentinel', sentinels: [{ host: '127.0.0.1', port: sentinel.port }], group: 'main' },
-      { logger, name: 'test' },
-    );
-    try {
-      const commands = connections.connect('commands');
-      await eventually(() => expect(commands.status).toBe('ready'));
-      await eventually(() => expect(sentinel.subscribers()).toBe(1));
-
-      const asked = sentinel.hold();
-      await server.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-      await asked;
-      sentinel.announce();
-      await systemClock.sleep(100);
-      sentinel.release();
-
-      await eventually(async () => expect(await commands.set('key', 1)).toBe('OK'), { timeoutMs: 3_000 });
-    } finally {
-      await connections.stop();
-      await sentinel.stop();
-      await server.stop();
-    }
-  });
-});
-
 describe('connections to a group that fails over', () => {
   let group: SentinelGroup;
   let connections: RedisConnections;
@@ -285,73 +254,3 @@ describe('connections to a group that fails over', () => {
     }
   });
 });
-
-/** A Sentinel that the test holds by the hand: it answers when it is told to. */
-async function startFakeSentinel(primaryPort: number) {
-  const subscribers = new Set<Socket>();
-  const sockets = new Set<Socket>();
-  let held: (() => void)[] | undefined;
-  let onAsked: (() => void) | undefined;
-  const bulk = (...words: readonly string[]): string =>
-    `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`;
-  const answer = (socket: Socket, words: readonly string[]): void => {
-    const command = words
-      .slice(0, words[0]?.toLowerCase() === 'sentinel' ? 2 : 1)
-      .join(' ')
-      .toLowerCase();
-    if (command === 'hello') socket.write("-ERR unknown command 'HELLO'\r\n");
-    else if (command === 'subscribe') {
-      subscribers.add(socket);
-      socket.write(`*3\r\n$9\r\nsubscribe\r\n$${words[1]?.length}\r\n${words[1]}\r\n:1\r\n`);
-    } else if (command === 'sentinel get-master-addr-by-name') {
-      const reply = (): void => void socket.write(bulk('127.0.0.1', String(primaryPort)));
-      if (held) held.push(reply);
-      else reply();
-      onAsked?.();
-    } else if (command === 'sentinel sentinels') socket.write('*0\r\n');
-    else socket.write('+OK\r\n');
-  };
-  const server: Server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      subscribers.delete(socket);
-      sockets.delete(socket);
-    });
-    socket.on('data', (data) => {
-      for (const part of data.toString().split(/(?=\*\d+\r\n)/)) {
-        answer(
-          socket,
-          part.split('\r\n').filter((_line, i) => i > 0 && i % 2 === 0),
-        );
-      }
-    });
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    subscribers: () => subscribers.size,
-    /** From now on nobody is told the primary; resolves when somebody has asked. */
-    hold(): Promise<void> {
-      held = [];
-      return new Promise((resolve) => {
-        onAsked = resolve;
-      });
-    },
-    announce() {
-      for (const socket of subscribers) socket.write(bulk('message', '+switch-master', 'main 127.0.0.1 1 127.0.0.1 2'));
-    },
-    release() {
-      for (const reply of held ?? []) reply();
-      held = undefined;
-    },
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => {
-        server.close(resolve);
-      });
-    },
-  };
-}

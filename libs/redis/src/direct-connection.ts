@@ -96,9 +96,9 @@ export const openDirect = (options: DirectOptions): DirectConnection => {
   };
 };
 
-/** A socket of ioredis for watching. `subscribes`: subscriptions wait for the connection and come back after each one. */
-export const openSocket = (options: DirectOptions & { readonly subscribes?: boolean }): Redis => {
-  const { host, port, access = {}, name, logger, subscribes = false } = options;
+/** A socket of ioredis for watching. Subscriptions on it are kept by `keepSubscribed`. */
+export const openSocket = (options: DirectOptions): Redis => {
+  const { host, port, access = {}, name, logger } = options;
   const wait = backoff({ baseMs: 20, maxMs: longestReconnectMs });
   const redis = new Redis({
     host,
@@ -109,11 +109,11 @@ export const openSocket = (options: DirectOptions & { readonly subscribes?: bool
     socketTimeout: socketSilenceMs,
     // A node that loads its data set is to be seen, not to be waited for.
     enableReadyCheck: false,
-    enableOfflineQueue: subscribes,
-    autoResubscribe: true,
-    // Of a connection that closes, questions fail at once: with `null` ioredis would never settle them. A subscription stays.
-    autoResendUnfulfilledCommands: subscribes,
-    maxRetriesPerRequest: subscribes ? null : 0,
+    enableOfflineQueue: false,
+    autoResubscribe: false,
+    // Of a connection that closes, questions fail at once: with `null` ioredis would never settle them.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
     retryStrategy: () => wait.next(),
     keepAlive: 5_000,
     ...(access.username === undefined ? {} : { username: access.username }),

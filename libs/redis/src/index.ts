@@ -1,6 +1,8 @@
-export { createRedis, keepSubscribed } from './connection.ts';
+export { createRedis } from './connection.ts';
+export { keepSubscribed } from './subscription.ts';
 export { isRedisUnavailable, redisRefusal } from './unavailable.ts';
-export type { ConnectionUse, RedisConnections, RedisEndpoint, RedisSettings } from './connection.ts';
+export type { RedisConnections } from './connection.ts';
+export type { ConnectionUse, RedisEndpoint, RedisSettings } from './connection-options.ts';
 export { redisSettings, redisSettingsOf } from './settings.ts';
 export { createCatalogStore } from './catalog-store.ts';
 export { createCatalogFeed } from './catalog-feed.ts';

@@ -1,6 +1,7 @@
 // What do all Sentinels of a group say and announce? Each is asked directly, and the messages of all come in one stream.
 import type { Clock, Logger } from '@switchyard/runtime';
 import { openDirect, openSocket, RedisNodeError, socketSilenceMs, type RedisAccess } from './direct-connection.ts';
+import { keepSubscribed } from './subscription.ts';
 
 /** A Sentinel and the name that people use for it. */
 export interface SentinelAddress {
@@ -104,14 +105,11 @@ const watchOne = (
     ...shared,
     ...(options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs }),
   });
-  const messages = openSocket({ ...shared, subscribes: true });
+  const messages = openSocket(shared);
   messages.on('pmessage', (_pattern: string, channel: string, message: string) =>
     hear(sentinel.name, channel, message),
   );
-  // Rejects only when the socket is closed for good; it comes back with every new connection.
-  messages
-    .psubscribe('*')
-    .catch((error: Error) => logger.debug({ sentinel: sentinel.name, fault: error.message }, 'sentinel.unheard'));
+  keepSubscribed(messages, ['*'], 'psubscribe');
 
   let silentSinceMs: number | null = null;
   const ask = async (command: string, ...args: readonly string[]): Promise<unknown> => {

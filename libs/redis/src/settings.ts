@@ -1,7 +1,7 @@
 // Where is Redis? By its Sentinels (the usual way), or one address.
 import { setting } from '@switchyard/runtime';
 import type { ConfigOf } from '@switchyard/runtime';
-import type { RedisEndpoint, RedisSettings } from './connection.ts';
+import type { RedisEndpoint, RedisSettings } from './connection-options.ts';
 
 /** The part of a service's settings that every service shares. */
 export const redisSettings = {

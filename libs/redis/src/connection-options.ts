@@ -1,0 +1,84 @@
+// With which settings does a process talk to a Redis that may be killed, frozen, failed over or restarted under it?
+//
+// One place for all of them (sources: ioredis 6 README and source; ioredis issues 1314, 1328, 1059; BullMQ "going to
+// production"). A command either is answered, or fails within its deadline; nothing waits for ever, nothing is sent twice by
+// itself. Only BullMQ's workers wait without limit: they demand it.
+import type { RedisOptions as AnyRedisOptions } from 'ioredis';
+
+export interface RedisEndpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where Redis is: by its Sentinels, or one fixed address. */
+export type RedisSettings = (
+  | { readonly kind: 'sentinel'; readonly sentinels: readonly RedisEndpoint[]; readonly group: string }
+  | { readonly kind: 'single'; readonly endpoint: RedisEndpoint; readonly group: string }
+) & {
+  readonly username?: string;
+  readonly password?: string;
+  readonly sentinelPassword?: string;
+  readonly tls?: boolean;
+};
+
+/**
+ * What the connection is for.
+ * - `commands`: fails fast while Redis is away, each command has a deadline
+ * - `subscriber`: pub/sub, by `keepSubscribed` alone: what ioredis resubscribes by itself can get lost
+ * - `queue`: adding jobs; as `commands`
+ * - `worker`: BullMQ's blocking worker; waits for Redis without limit (BullMQ demands it)
+ */
+export type ConnectionUse = 'commands' | 'subscriber' | 'queue' | 'worker';
+
+const COMMAND_DEADLINE_MS = 1_500;
+const CONNECT_DEADLINE_MS = 1_000;
+/** A peer that owes an answer for so long has vanished without a FIN, or is frozen: the socket is given up. */
+const SOCKET_SILENCE_MS = { commands: 3_000, queue: 3_000, subscriber: 10_000, worker: 15_000 } as const;
+/** A frozen peer never closes its side: waiting for that would add as much to every failover. */
+const CLOSE_DEADLINE_MS = 250;
+const MAX_RECONNECT_DELAY_MS = 500;
+
+/** 50 ms, doubling to half a second: a failover is over in two seconds, a longer wait would only add to it. */
+export const reconnectDelayMs = (attempt: number): number =>
+  Math.min(MAX_RECONNECT_DELAY_MS, 25 * 2 ** Math.min(attempt, 6));
+
+/** Replies in the shapes of RESP2, whatever the protocol. */
+type RedisOptions = AnyRedisOptions & { replyMapping: 'legacy' };
+
+/** The options of ioredis for one connection. */
+export function optionsFor(settings: RedisSettings, use: ConnectionUse, name: string): RedisOptions {
+  const waits = use === 'worker';
+  const fails = use === 'commands' || use === 'queue';
+  const where: AnyRedisOptions =
+    settings.kind === 'single'
+      ? { host: settings.endpoint.host, port: settings.endpoint.port }
+      : {
+          name: settings.group,
+          sentinels: settings.sentinels.map(({ host, port }) => ({ host, port })),
+          sentinelRetryStrategy: reconnectDelayMs,
+          sentinelCommandTimeout: CONNECT_DEADLINE_MS,
+          ...(settings.sentinelPassword === undefined ? {} : { sentinelPassword: settings.sentinelPassword }),
+        };
+  return {
+    ...where,
+    replyMapping: 'legacy',
+    connectionName: name,
+    connectTimeout: CONNECT_DEADLINE_MS,
+    disconnectTimeout: CLOSE_DEADLINE_MS,
+    socketTimeout: SOCKET_SILENCE_MS[use],
+    retryStrategy: reconnectDelayMs,
+    // A demoted primary says READONLY: leave it and ask the Sentinels again. Only a worker sends the refused command there.
+    reconnectOnError: (error) => error.message.startsWith('READONLY') && (waits ? 2 : 1),
+    // Commands that a lost connection owes an answer fail at once. With 1 they would fail at every other loss only.
+    maxRetriesPerRequest: waits ? null : 0,
+    enableOfflineQueue: waits,
+    // A command whose answer was lost may have been carried out: its caller decides, not the connection.
+    autoResendUnfulfilledCommands: waits,
+    autoResubscribe: false,
+    maxLoadingRetryTime: 1_000,
+    ...(fails ? { commandTimeout: COMMAND_DEADLINE_MS } : {}),
+    ...(settings.username === undefined ? {} : { username: settings.username }),
+    ...(settings.password === undefined ? {} : { password: settings.password }),
+    ...(settings.tls ? { tls: {} } : {}),
+  };
+}
