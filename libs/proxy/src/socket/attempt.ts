@@ -19,16 +19,17 @@ export class Attempt {
   #giveUp: (() => void) | undefined;
 
   /** `blamable`: the request has not failed elsewhere, so what happens to it speaks about this instance. */
-  constructor(engine: EngineState, target: Target, how: { readonly retry: boolean; readonly blamable: boolean }) {
+  constructor(engine: EngineState, at: { readonly target: Target; readonly blamable: boolean }, retry: boolean) {
+    const { target, blamable } = at;
     const { meter } = target;
     meter.requests += 1;
     meter.inFlight += 1;
-    if (how.retry) {
+    if (retry) {
       meter.retries += 1;
       engine.counters.retriesTotal += 1;
     }
     this.target = target;
-    this.#blamable = how.blamable;
+    this.#blamable = blamable;
     this.#engine = engine;
     this.#startedMs = engine.options.clock.monotonicMs();
   }

@@ -85,7 +85,7 @@ export class Exchange implements UpstreamUser, SharedUser {
       return;
     }
     const { engine } = this.#client;
-    const attempt = new Attempt(engine, next.target, { retry: this.#attempts.length > 0, blamable: next.blamable });
+    const attempt = new Attempt(engine, next, this.#attempts.length > 0);
     this.#attempt = attempt;
     const shared = this.#shareable && !next.fresh ? engine.pools.shared(next.target) : undefined;
     if (shared !== undefined) {
