@@ -126,6 +126,9 @@ describe('the watch over all Sentinels', () => {
       watch.add({ name: 'again', host: first.host, port: first.port });
       expect(watch.members()).toHaveLength(3);
 
+      for (const sentinel of group.sentinels) {
+        await eventually(async () => expect(String(await sentinel.cli('CLIENT', 'LIST'))).toContain(' psub=1 '));
+      }
       // Each says the same words: +set master main <ip> <port> parallel-syncs 1
       await Promise.all(
         group.sentinels.map((sentinel) => sentinel.cli('SENTINEL', 'SET', 'main', 'parallel-syncs', 1)),
