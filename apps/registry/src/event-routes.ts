@@ -1,7 +1,7 @@
 // How do people and programs see what happened? History by cursor, and a live stream that resumes exactly.
 import type { CatalogStore } from '@switchyard/catalog';
 import type { Route } from '@switchyard/http';
-import { lastEventId, openSse, route } from '@switchyard/http';
+import { openSse, route } from '@switchyard/http';
 import { eventSchema, eventTypes, refuse } from '@switchyard/protocol';
 import type { CatalogFeed } from '@switchyard/redis';
 import type { Logger } from '@switchyard/runtime';
@@ -48,9 +48,9 @@ export const eventRoutes = (store: CatalogStore, feed: CatalogFeed, logger: Logg
     responses: { 200: { description: 'The stream', mediaType: 'text/event-stream' } },
     handle: ({ query, headers }) => {
       if (!feed.status().loaded) return refuse('not_ready', 'the catalog has not been read yet').error;
-      const last = lastEventId(headers);
+      const last = String(headers['last-event-id'] ?? '').trim();
       const after = cursorOf(last);
-      if (last !== undefined && !after) {
+      if (last !== '' && !after) {
         const why = ['Last-Event-ID: must be the id of an event, such as 1700000000.42'];
         return refuse('invalid_input', `Last-Event-ID is not an event id: ${last.slice(0, 60)}`, { why }).error;
       }

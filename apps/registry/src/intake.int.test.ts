@@ -83,6 +83,18 @@ describe('registration without any library, by PUBLISH', () => {
     expect(said.filter((event) => event === 'intake.dropped')).toHaveLength(2);
   });
 
+  it('does not fill the log for somebody who repeats his nonsense', async () => {
+    const before = registry.logged.length;
+    for (let n = 0; n < 300; n += 1) await register('nonsense');
+    await register({ service: 'shop', id: 'patient', url: 'http://10.0.0.5:3000' });
+
+    await eventually(() => seen('patient'));
+    const lines = registry.logged.slice(before).filter((event) => event.startsWith('intake.'));
+    expect(lines.length).toBeGreaterThan(10);
+    // a hundred for each ten seconds, of which two may have been touched
+    expect(lines.length).toBeLessThanOrEqual(200);
+  });
+
   it('works through two registries at once: one revision for one registration', async () => {
     const other = await startRegistry(redis.port);
     try {

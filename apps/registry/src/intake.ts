@@ -5,19 +5,39 @@ import { channels, decodeJson, heartbeatMessageSchema, registerMessageSchema } f
 import type { Refusal } from '@switchyard/protocol';
 import { keepSubscribed } from '@switchyard/redis';
 import type { Redis } from '@switchyard/redis';
-import type { Component, Logger } from '@switchyard/runtime';
+import type { Clock, Component, Logger } from '@switchyard/runtime';
 import type { CatalogService } from './catalog-service.ts';
 
 const MAX_MESSAGE_CHARS = 64 * 1024;
 /** Messages in work at once; more are dropped and counted: their senders repeat themselves. */
 const MAX_IN_WORK = 1_000;
 
+/** Lines about messages that were not taken; a sender that repeats its nonsense must not fill a disk. */
+const MAX_LINES = 100;
+const LINES_EVERY_MS = 10_000;
+
 /** Listens on both channels through `subscriber`, a connection of its own. */
-export function createIntake(catalog: CatalogService, subscriber: Redis, logger: Logger): Component {
+export function createIntake(options: {
+  readonly catalog: CatalogService;
+  readonly subscriber: Redis;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): Component {
+  const { catalog, subscriber, clock, logger } = options;
   let inWork = 0;
-  const refused = (channel: string, refusal: Refusal): void => {
-    logger.warn({ channel, code: refusal.code, detail: refusal.detail, why: refusal.why }, 'intake.refused');
+  let lines = 0;
+  let linesFromMs = clock.monotonicMs();
+  const say = (facts: object, event: string): void => {
+    if (clock.monotonicMs() - linesFromMs >= LINES_EVERY_MS) {
+      if (lines > MAX_LINES) logger.warn({ lines: lines - MAX_LINES }, 'intake.unsaid');
+      lines = 0;
+      linesFromMs = clock.monotonicMs();
+    }
+    lines += 1;
+    if (lines <= MAX_LINES) logger.warn(facts, event);
   };
+  const refused = (channel: string, refusal: Refusal): void =>
+    say({ channel, code: refusal.code, detail: refusal.detail, why: refusal.why }, 'intake.refused');
   const handle = async (channel: string, text: string): Promise<void> => {
     if (channel === channels.register) {
       const message = decodeJson(registerMessageSchema, text, 'the registration');
@@ -34,12 +54,12 @@ export function createIntake(catalog: CatalogService, subscriber: Redis, logger:
   const onMessage = (channel: string, text: string): void => {
     if (channel !== channels.register && channel !== channels.heartbeat) return;
     if (inWork >= MAX_IN_WORK || text.length > MAX_MESSAGE_CHARS) {
-      logger.warn({ channel, chars: text.length, inWork }, 'intake.dropped');
+      say({ channel, chars: text.length, inWork }, 'intake.dropped');
       return;
     }
     inWork += 1;
     handle(channel, text)
-      .catch((error: unknown) => logger.warn({ channel, err: error }, 'intake.failed'))
+      .catch((error: unknown) => say({ channel, err: error }, 'intake.failed'))
       .finally(() => (inWork -= 1));
   };
   let unsubscribe: (() => void) | undefined;

@@ -56,7 +56,7 @@ export function createRegistry(context: {
     watchFeed({ feed, health, metrics, clock, logger }),
     createEpochKeeper({ store, redis, feed, clock, logger }),
     createSeeder({ catalog, feed, redis, clock, logger }),
-    createIntake(catalog, connections.connect('subscriber'), logger),
+    createIntake({ catalog, subscriber: connections.connect('subscriber'), clock, logger }),
   ];
   return { app, components, store, redis };
 }
