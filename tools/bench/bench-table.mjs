@@ -1,0 +1,9 @@
+// Which benches are there? To add one, add a row.
+import { dispatchBench } from './dispatch.mjs';
+import { dispatchFailuresBench } from './dispatch-failures.mjs';
+
+/**
+ * Each: `{ name, about, seconds, rounds, peers, works, columns, goals, reference, run }`; `run(bench, options)` gives
+ * `{ record, works, peers }`, of which report.mjs makes the documents.
+ */
+export const benches = [dispatchBench, dispatchFailuresBench];
