@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { memberOf, ok } from '@switchyard/protocol';
 import type { InstanceInput, Result } from '@switchyard/protocol';
-import { patchInstance, registerInstance, removeInstance } from '@switchyard/catalog';
+import { patchInstance, registerInstance, removeInstance, unchanged } from '@switchyard/catalog';
 import type { CatalogStore, Decision } from '@switchyard/catalog';
 import { beat } from './heartbeats.ts';
 import { decideAndCommit } from './commit-loop.ts';
@@ -12,6 +12,7 @@ export interface RedisRegistrar {
   register(): Promise<Result<null>>;
   beat(): Promise<'known' | 'unknown'>;
   drain(reason: string): Promise<Result<null>>;
+  /** One that is not there counts as taken out. */
   deregister(reason: string): Promise<Result<null>>;
 }
 
@@ -43,8 +44,9 @@ export function createRedisRegistrar(options: {
     drain: (reason) =>
       carry(async () => patchInstance(await store.readInstance(service, id), ref, { intent: 'draining', reason })),
     deregister: (reason) =>
-      carry(async () =>
-        removeInstance(await store.readInstance(service, id), ref, { type: 'instance.deregistered', reason }),
-      ),
+      carry(async () => {
+        const current = await store.readInstance(service, id);
+        return current ? removeInstance(current, ref, { type: 'instance.deregistered', reason }) : ok(unchanged);
+      }),
   };
 }
