@@ -25,6 +25,8 @@ describe('a monitor', () => {
     for (let n = 0; n < 20; n += 1) await fleet.add('base', `i${n}`, { url: listener.url });
     monitor = await startMonitor({ id: 'm1', port: redis.port });
     expect(monitor.status()).toMatchObject({ leader: true });
+    // past the grace of the start
+    await pause(1_100);
   });
   afterAll(async () => {
     await monitor.stop();
@@ -38,8 +40,6 @@ describe('a monitor', () => {
   it('evicts who is silent and whose address refuses, with its evidence', async () => {
     const url = `http://127.0.0.1:${await freePort()}`;
     for (const id of ['a', 'b']) await fleet.add('dead', id, { url });
-    // past the grace of the start
-    await pause(1_100);
     fleet.silence('dead/a');
     const silentFromMs = Date.now();
 
