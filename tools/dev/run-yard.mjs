@@ -109,7 +109,7 @@ async function facts(setup, running) {
     cwd: process.cwd(),
     ephemeral,
     breakable,
-    colour: Boolean(process.stdout.isTTY) && !process.env.NO_COLOR,
+    colour: process.stdout.isTTY && !process.env.NO_COLOR,
   };
 }
 
