@@ -135,6 +135,11 @@ describe('requests that are refused', () => {
     expect(origin.received.join('')).not.toMatch(/abc/);
   });
 
+  it('with its reason even behind a HEAD, whose answer had no body', async () => {
+    const heard = await say(yard.port, 'HEAD / HTTP/1.1\r\nHost: a\r\n\r\nBREW / HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect(heard.text).toMatch(/^HTTP\/1\.1 200 [^]*HTTP\/1\.1 400 [^]*"code":"malformed_request"/);
+  });
+
   it('closes the connection after a request that could not be read', async () => {
     const heard = await say(
       yard.port,

@@ -111,6 +111,8 @@ export async function startYard(options: {
   readonly whyNot?: readonly WhyNot[];
   readonly clock?: Clock;
   readonly observe?: TrafficPolicy['observe'];
+  /** The instances speak TLS, under this name or address. */
+  readonly secureAs?: string;
 }): Promise<Yard> {
   const meters = createMeters();
   const targets: Target[] = options.ports.map((port, index) => {
@@ -120,9 +122,9 @@ export async function startYard(options: {
       id,
       service: 'shop',
       weight: 1,
-      host: '127.0.0.1',
+      host: options.secureAs ?? '127.0.0.1',
       port,
-      secure: false,
+      secure: options.secureAs !== undefined,
       origin,
       meter: meters.of('shop', id),
     };

@@ -1,4 +1,5 @@
 // How does the engine end? It takes no new connection, finishes what is under way, and cuts what does not end.
+import { connect } from 'node:net';
 import { eventually } from '@switchyard/testing';
 import { httpOrigin, say, startYard, statusOf, type Origin, type Yard } from './proxy-fixture.ts';
 
@@ -37,6 +38,22 @@ describe('an engine that drains', () => {
     await eventually(() => yard.plane.stats().requestsTotal === 1 && yard.plane.stats().inFlight === 0);
     await yard.plane.drain();
     expect((await idle).ended).toBe(true);
+  });
+
+  it('still answers a request whose head has begun to arrive', async () => {
+    const client = connect({ port: yard.port, host: '127.0.0.1' });
+    let text = '';
+    client.on('data', (chunk) => (text += chunk.toString()));
+    client.write('GET /slow HTTP/1.1\r\nHo');
+    await eventually(() => yard.plane.stats().connections === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const drained = yard.plane.drain();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    client.write('st: a\r\n\r\n');
+    await drained;
+    await eventually(() => text.includes('done'));
+    expect(text).toMatch(/Connection: close\r\n/);
+    client.destroy();
   });
 
   it('does not wait for event streams, which never end', async () => {

@@ -26,6 +26,9 @@ export class RequestHead {
    */
   parse(bytes: Buffer, start: number, { from, limit }: { readonly from: number; readonly limit: number }): ParsedHead {
     let at = start;
+    // whoever refuses this request must not take its predecessor for it
+    this.method = '';
+    this.fields.clear();
     // RFC 9112 2.2: an empty line before the request line is ignored; more than one is somebody playing
     if (bytes[at] === CR && bytes[at + 1] === LF) at += 2;
     const end = headEnd(bytes, at, from);
@@ -36,7 +39,6 @@ export class RequestHead {
     }
     if (end - at > limit) return 'too-large';
     this.end = end;
-    this.fields.clear();
 
     const methodStart = at;
     while (isToken[bytes[at] as number] === 1) at += 1;
@@ -62,7 +64,9 @@ export class RequestHead {
   /** Faults of a head that is still incomplete and can never become right: told at once, not when its time is over. */
   #earlyFault(bytes: Buffer, start: number): HeadFault | undefined {
     if (start >= bytes.length) return undefined;
-    if (isToken[bytes[start] as number] !== 1 && bytes[start] !== CR) return 'method';
+    // a lone CR may become the empty line that is allowed
+    if (bytes[start] === CR) return start + 1 < bytes.length ? 'method' : undefined;
+    if (isToken[bytes[start] as number] !== 1) return 'method';
     const lf = bytes.indexOf(LF, start);
     return lf > start && bytes[lf - 1] !== CR ? 'line-ending' : undefined;
   }

@@ -2,14 +2,13 @@
 // bytes behind it wait, so pipelined requests are answered in their order (RFC 9112 9.3).
 //
 //   WAITING (for a head) -> BUSY (an exchange) -> WAITING ...        -> LINGERING (the rest is thrown away) -> closed
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Refusal } from '@switchyard/protocol';
-import { countRefusal } from '../counters.ts';
+import { CR } from '../http1/bytes.ts';
 import { Connection } from '../http1/head.ts';
 import { RequestHead } from '../http1/request-head.ts';
-import { refusalAnswer } from '../refusal.ts';
-import { headText } from '../head-text.ts';
+import { ClientInput } from './client-input.ts';
+import { refuseUnread } from './client-refusal.ts';
 import type { EngineState } from './engine-state.ts';
 import type { Exchange } from './exchange.ts';
 import { headRefusal } from './head-refusal.ts';
@@ -18,7 +17,6 @@ import { claimsOf, forwardedText } from './request-text.ts';
 
 /** How long the rest of a request that nobody wants is taken, so that the client can read its answer (RFC 9112 9.6). */
 const LINGER_MS = 2_000;
-const NOTHING = Buffer.alloc(0);
 
 /** A connection from a client. */
 export class ClientConnection {
@@ -27,10 +25,11 @@ export class ClientConnection {
   readonly peer: string;
   readonly trusted: boolean;
   readonly head = new RequestHead();
-  /** the bytes in which `head` stands */
-  bytes: Buffer = NOTHING;
-  #at = 0;
+  readonly #input = new ClientInput();
+  /** so much of an incomplete head has been looked at */
   #looked = 0;
+  /** so much of what was written had not been taken at the latest look */
+  #untakenBytes = 0;
   #exchange: Exchange | undefined;
   #deadlineMs: number;
   /** the rest is thrown away, then the connection ends or goes on */
@@ -57,6 +56,17 @@ export class ClientConnection {
 
   get exchange(): Exchange | undefined {
     return this.#exchange;
+  }
+
+  /** the bytes in which `head` stands */
+  get bytes(): Buffer {
+    return this.#input.bytes;
+  }
+
+  /** Something is under way that ends by itself: a request, its head, or an answer that is still being taken. */
+  get busy(): boolean {
+    if (this.#exchange !== undefined) return !this.#exchange.endless;
+    return this.socket.writableLength > 0 || (this.#looked > 0 && this.#lingering === undefined);
   }
 
   /** The client wants another request on this connection. */
@@ -91,8 +101,7 @@ export class ClientConnection {
       this.#whileBusy(exchange, chunk);
       return;
     }
-    this.bytes = this.#at < this.bytes.length ? Buffer.concat([this.bytes.subarray(this.#at), chunk]) : chunk;
-    this.#at = 0;
+    this.#input.append(chunk);
     this.#next();
   };
 
@@ -110,40 +119,43 @@ export class ClientConnection {
       }
     }
     if (at === chunk.length) return;
-    const held = this.bytes.subarray(this.#at);
-    // the head of the request under way stands in `bytes`: it stays where it is, what waits goes behind it
-    this.#waiting.push(at === 0 ? chunk : chunk.subarray(at));
-    this.#waitingBytes += chunk.length - at;
-    if (this.#waitingBytes + held.length > this.engine.options.limits.headBytes) this.socket.pause();
+    this.#input.wait(at === 0 ? chunk : chunk.subarray(at));
+    if (this.#hasEnough) this.socket.pause();
   }
 
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
+  /** More is unread than one head may be long: it can wait where it is. */
+  get #hasEnough(): boolean {
+    return this.#input.unread > this.engine.options.limits.headBytes;
+  }
 
-  /** Requests out of what has arrived, until one is under way or a head is incomplete. */
+  /** Requests out of what has arrived, until one is under way, a head is incomplete, or the client does not take its answers. */
   #next(): void {
     const { limits, timeouts } = this.engine.options;
-    while (this.#exchange === undefined && this.#lingering === undefined && this.#at < this.bytes.length) {
-      const outcome = this.head.parse(this.bytes, this.#at, { from: this.#looked, limit: limits.headBytes });
+    const input = this.#input;
+    while (this.#exchange === undefined && this.#lingering === undefined && input.unread > 0 && !this.full) {
+      const outcome = this.head.parse(input.bytes, input.at, { from: this.#looked, limit: limits.headBytes });
       if (outcome === 'incomplete') {
-        // the time for a head begins with its first byte
+        // the time for a head begins with its first byte; an empty line in front of it is none (RFC 9112 2.2)
+        if (input.unread <= 2 && input.bytes[input.at] === CR) break;
         if (this.#looked === 0) this.#deadlineMs = this.#now() + timeouts.headMs;
-        this.#looked = this.bytes.length - this.#at;
-        return;
+        this.#looked = input.unread;
+        break;
       }
       this.#looked = 0;
       if (outcome !== 'complete') {
         this.#refuseHead(outcome);
         return;
       }
-      this.#at = this.head.end;
+      input.at = this.head.end;
       this.#begin();
     }
-    if (this.#at >= this.bytes.length && this.#exchange === undefined) {
-      this.bytes = NOTHING;
-      this.#at = 0;
-      if (this.#ended && this.#lingering === undefined) this.socket.end();
-    }
+    if (this.#exchange === undefined) {
+      if (input.unread === 0) {
+        input.turn();
+        if (this.#ended && this.#lingering === undefined) this.socket.end();
+      }
+      this.resume();
+    } else if (this.#exchange.facts.body.done) this.resume();
   }
 
   #begin(): void {
@@ -155,8 +167,8 @@ export class ClientConnection {
     if (exchange === undefined) return;
     this.#exchange = exchange;
     const { body } = exchange.facts;
-    if (!body.done && this.#at < this.bytes.length) {
-      this.#at = body.feed(this.bytes, this.#at);
+    if (!body.done && this.#input.unread > 0) {
+      this.#input.at = body.feed(this.#input.bytes, this.#input.at);
       exchange.clientBody();
     }
     if (!exchange.over) exchange.start();
@@ -169,50 +181,10 @@ export class ClientConnection {
     this.refuseUnread(refusal, status);
   }
 
-  /** Refuses a request that no exchange was made of, and ends the connection: where the next one begins is unknown. */
+  /** Refuses a request that no exchange was made of, and ends the connection. */
   refuseUnread(refusal: Refusal, status?: number): void {
-    const { engine } = this;
-    const requestId = engine.newRequestId();
-    countRefusal(engine.counters, refusal.code);
-    const sent = this.sendRefusal(refusal, { requestId, status, close: true, path: '/' });
-    engine.options.policy.report({
-      requestId,
-      method: '',
-      target: '',
-      host: '',
-      route: undefined,
-      service: undefined,
-      end: 'refused',
-      status: sent,
-      code: refusal.code,
-      why: refusal.why ?? [],
-      attempts: [],
-      startedUnixMs: engine.options.clock.unixMs(),
-      tookMs: 0,
-    });
+    refuseUnread(this, refusal, status);
     this.exchangeOver(false);
-  }
-
-  /** Writes a refusal; returns its status. */
-  sendRefusal(
-    refusal: Refusal,
-    about: {
-      readonly requestId: string;
-      readonly path: string;
-      readonly status?: number | undefined;
-      readonly close: boolean;
-    },
-  ): number {
-    const { close, status, ...request } = about;
-    const answer = refusalAnswer(refusal, { ...request, headers: this.headerList() }, status);
-    const end = close || this.engine.draining || !this.wantsKeepAlive ? ['Connection', 'close'] : [];
-    const head = headText(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`, [
-      ...answer.headers,
-      ...end,
-    ]);
-    const body = this.head.method === 'HEAD' ? '' : answer.body;
-    this.socket.write(head + body);
-    return answer.status;
   }
 
   /** The fields of the present request as text, for those who ask rarely. */
@@ -244,8 +216,10 @@ export class ClientConnection {
     this.socket.pause();
   }
 
+  /** Unless it has said more already than is being read. */
   resume(): void {
-    if (this.#waitingBytes <= this.engine.options.limits.headBytes) this.socket.resume();
+    if (this.#hasEnough) this.socket.pause();
+    else this.socket.resume();
   }
 
   /** The present request has its answer. */
@@ -263,20 +237,15 @@ export class ClientConnection {
 
   #goOn(): void {
     this.#deadlineMs = this.#now() + this.engine.options.timeouts.keepAliveMs;
-    const rest = this.bytes.subarray(this.#at);
-    if (this.#waiting.length > 0) {
-      this.bytes = Buffer.concat([rest, ...this.#waiting]);
-      this.#waiting = [];
-      this.#waitingBytes = 0;
-    } else this.bytes = rest.length > 0 ? rest : NOTHING;
-    this.#at = 0;
-    this.socket.resume();
-    if (this.bytes.length > 0 || this.#ended) queueMicrotask(this.#continue);
+    this.#untakenBytes = 0;
+    this.#input.turn();
+    this.resume();
+    if (this.#input.unread > 0 || this.#ended) queueMicrotask(this.#continue);
   }
 
   /** A turn of its own: a client that pipelines thousands of refused requests must not grow the stack. */
   readonly #continue = (): void => {
-    if (this.#exchange === undefined && !this.socket.destroyed) this.#next();
+    if (this.#exchange === undefined && this.#lingering === undefined && !this.socket.destroyed) this.#next();
   };
 
   /** Takes and drops what the client still sends; closing at once would throw the answer away unread. */
@@ -284,6 +253,7 @@ export class ClientConnection {
     this.#lingering = { thenGoOn };
     this.#discarded = thenGoOn ? exchange : undefined;
     this.#deadlineMs = this.#now() + LINGER_MS;
+    this.#untakenBytes = 0;
     if (!thenGoOn) this.socket.end();
     this.socket.resume();
   }
@@ -302,7 +272,7 @@ export class ClientConnection {
     } else if (body.done) {
       this.#lingering = undefined;
       this.#discarded = undefined;
-      if (at < chunk.length) this.#waiting.push(chunk.subarray(at));
+      if (at < chunk.length) this.#input.wait(chunk.subarray(at));
       this.#goOn();
     }
   }
@@ -327,7 +297,7 @@ export class ClientConnection {
     socket.off('end', this.#onEnd);
     socket.off('error', this.#onError);
     socket.off('close', this.#onClose);
-    const held = Buffer.concat([this.bytes.subarray(this.#at), ...this.#waiting]);
+    const held = this.#input.rest();
     this.#exchange = undefined;
     this.engine.inFlight -= 1;
     this.engine.clients.delete(this);
@@ -337,10 +307,14 @@ export class ClientConnection {
 
   /** Ends it when it waits for a request; called while the engine drains. */
   closeIfIdle(): void {
-    if (this.#exchange === undefined && this.#lingering === undefined) this.socket.end(() => this.socket.destroy());
+    if (this.#exchange !== undefined || this.#lingering !== undefined || this.#looked > 0) return;
+    this.socket.end(() => this.socket.destroy());
   }
 
-  readonly #onDrain = (): void => this.#exchange?.clientDrained();
+  readonly #onDrain = (): void => {
+    if (this.#exchange === undefined) this.#continue();
+    else this.#exchange.clientDrained();
+  };
 
   /** A client that ends its side while it waits has left: as node:http and nginx take it. */
   readonly #onEnd = (): void => {
@@ -377,14 +351,25 @@ export class ClientConnection {
       }
       return;
     }
+    this.#noteTaken(nowMs);
     if (nowMs <= this.#deadlineMs) return;
     this.#deadlineMs = Infinity;
-    if (this.#lingering !== undefined || this.#looked === 0) {
+    if (this.#lingering !== undefined || this.#looked === 0 || this.full) {
       this.socket.destroy();
       return;
     }
+    this.engine.counters.requestsTotal += 1;
     this.engine.inFlight += 1;
-    this.head.fields.clear();
     this.refuseUnread({ code: 'timed_out', detail: 'The head of the request did not come in time.' }, 408);
+  }
+
+  /** While the client still takes what was written to it, its other times do not run. */
+  #noteTaken(nowMs: number): void {
+    const { writableLength } = this.socket;
+    if (writableLength === this.#untakenBytes) return;
+    this.#untakenBytes = writableLength;
+    const { idleMs, headMs, keepAliveMs } = this.engine.options.timeouts;
+    const next = this.#lingering !== undefined ? LINGER_MS : this.#looked > 0 ? headMs : keepAliveMs;
+    this.#deadlineMs = nowMs + (writableLength > 0 ? idleMs : next);
   }
 }

@@ -14,6 +14,7 @@ import { AnswerRelay, sendWhole } from './answer-relay.ts';
 import { interimText } from './answer-text.ts';
 import { Attempt } from './attempt.ts';
 import type { ClientConnection } from './client-connection.ts';
+import { sendRefusal } from './client-refusal.ts';
 import { failureOf, overdue } from './failure.ts';
 import type { Failure } from './failure.ts';
 import { Forwarding } from './forwarding.ts';
@@ -185,10 +186,9 @@ export class Exchange implements UpstreamUser, SharedUser {
       return;
     }
     if (part.length > 0 && !upstream.socket.write(part)) this.#client.pause();
-    if (this.#state === 'sending') {
-      if (body.done) this.#await();
-      else this.#enter('sending', this.#forwarding.idleMs);
-    } else if (this.#state === 'relaying') this.moved();
+    if (this.#state === 'relaying') this.moved();
+    else if (body.done) this.#await();
+    else this.#enter('sending', this.#forwarding.idleMs);
   }
 
   upstreamDrained(): void {
@@ -244,6 +244,7 @@ export class Exchange implements UpstreamUser, SharedUser {
     else if (this.facts.expectsContinue && !this.#continued) {
       this.#continued = true;
       this.#client.write('HTTP/1.1 100 Continue\r\n\r\n');
+      if (!this.facts.body.done) this.#enter('sending', this.#forwarding.idleMs);
     }
   };
 
@@ -364,7 +365,7 @@ export class Exchange implements UpstreamUser, SharedUser {
     countRefusal(client.engine.counters, refusal.code);
     const uncertain = body.broken || expectsContinue || upgrade || client.engine.draining;
     const goOn = !uncertain && client.wantsKeepAlive;
-    const sent = begun ? 0 : client.sendRefusal(refusal, { requestId, status, close: !goOn, path: target.path });
+    const sent = begun ? 0 : sendRefusal(client, refusal, { requestId, status, close: !goOn, path: target.path });
     this.#report({ end: 'refused', status: sent, code: refusal.code, why: refusal.why ?? [] });
     if (begun) client.breakOff(this.#relay?.form === 'plain-until-close');
     else client.exchangeOver(goOn);

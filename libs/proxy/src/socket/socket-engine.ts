@@ -55,7 +55,7 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
     engine.budgets.sweep(nowMs);
   };
   const isBusy = (): boolean => {
-    for (const { exchange } of engine.clients) if (exchange !== undefined && !exchange.endless) return true;
+    for (const { busy } of engine.clients) if (busy) return true;
     return false;
   };
 

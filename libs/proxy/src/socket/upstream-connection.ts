@@ -4,7 +4,7 @@
 //
 // A byte that nobody asked for means that answers and requests no longer belong together (CVE-2026-6733 class): the
 // connection is destroyed, never used again.
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectSecurely } from 'node:tls';
 import type { Target } from '../engine.ts';
@@ -46,8 +46,10 @@ export class UpstreamConnection {
     this.service = target.service;
     this.#closed = closed;
     const { host, port } = target;
+    // RFC 6066 3: an address is not told as a server name; the certificate has to be for it all the same
+    const server = isIP(host) === 0 ? { servername: host } : {};
     this.socket = target.secure
-      ? connectSecurely({ host, port, servername: host, ALPNProtocols: ['http/1.1'] })
+      ? connectSecurely({ host, port, ...server, ALPNProtocols: ['http/1.1'] }).setNoDelay(true)
       : connect({ host, port, noDelay: true, allowHalfOpen: true });
     const { socket } = this;
     socket.once(target.secure ? 'secureConnect' : 'connect', () => {
