@@ -19,6 +19,11 @@ export class ClientInput {
     return this.bytes.length - this.at + this.#waitingBytes;
   }
 
+  /** In how many buffers what waits stands: each has a cost of its own. */
+  get pieces(): number {
+    return this.#waiting.length;
+  }
+
   /** Nothing is under way: what comes belongs to the head that is being read. */
   append(chunk: Buffer): void {
     this.bytes = this.at < this.bytes.length ? Buffer.concat([this.bytes.subarray(this.at), chunk]) : chunk;
