@@ -13,7 +13,7 @@ interface Group {
   readonly nodes: readonly { readonly port: number; readonly role: string; readonly state: string }[];
 }
 interface History {
-  readonly history: readonly { readonly to: { readonly port: number }; readonly phases: readonly object[] }[];
+  readonly history: readonly { readonly epoch: number; readonly to: { readonly port: number } }[];
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -92,7 +92,9 @@ describe('the Redis under the yard', () => {
     await eventually(
       async () => {
         const { body } = await ask<History>(`${yard.control}/v1/redis/groups/main/history`);
-        expect(body.history).toHaveLength(1);
+        // on a busy machine the Sentinels may change their minds again: one entry for each time, the newest first
+        expect(body.history.length).toBeGreaterThan(0);
+        expect(new Set(body.history.map(({ epoch }) => epoch)).size).toBe(body.history.length);
         expect(body.history[0]?.to.port).toBe((await group()).primary?.port);
       },
       { timeoutMs: 20_000 },
@@ -104,7 +106,7 @@ describe('the Redis under the yard', () => {
       `${yard.control}/v1/events?topics=instance,redis`,
     );
     expect(evicted.body.events.filter(({ type }) => type === 'instance.evicted')).toEqual([]);
-    expect(evicted.body.events.filter(({ type }) => type === 'redis.failover')).toHaveLength(1);
+    expect(evicted.body.events.some(({ type }) => type === 'redis.failover')).toBe(true);
   });
 
   it('takes a backup after the failover, proves it, and finds one flipped byte in it', async () => {
