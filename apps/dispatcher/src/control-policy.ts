@@ -2,6 +2,7 @@
 // other; the dispatcher's own part, and the pages, come from the dispatcher itself.
 import { platformService } from '@switchyard/protocol';
 import {
+  defaultServiceRules,
   isUnder,
   type ForwardDecision,
   type RequestHead,
@@ -49,7 +50,6 @@ export const ownPages: Readonly<Record<string, string>> = Object.freeze({
 /** Every app that owns a part of the API, the dispatcher last. */
 export const ownerApps: readonly string[] = [...new Set([...owners.map(([, app]) => app), 'dispatcher'])];
 
-const attempts = 3;
 /** Work such as a switchover takes its time before it answers. */
 const responseMs = 60_000;
 
@@ -105,7 +105,7 @@ function decisionFor(app: string): ForwardDecision {
     service: platformService(app),
     redirectStatus: 307,
     stripPrefix: '',
-    attempts,
+    rules: defaultServiceRules,
     responseMs,
   });
 }

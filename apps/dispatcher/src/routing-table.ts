@@ -1,8 +1,9 @@
 // What does the dispatcher know at one moment? An immutable table: services with their pickers, routes made ready. Every
 // change makes the next table, which shares with the last one whatever did not change; readers see one or the other.
+import { isDeepStrictEqual } from 'node:util';
 import type { CatalogSnapshot, CatalogView } from '@switchyard/catalog';
 import { parseDurationMs, type Instance } from '@switchyard/protocol';
-import { compileRoutes, type NamedRoute, type Router } from '@switchyard/proxy';
+import { compileRoutes, defaultServiceRules, type NamedRoute, type Router } from '@switchyard/proxy';
 import { serviceEntry, type EntryContext, type ServiceEntry } from './targets.ts';
 
 /** Where a table comes from: Redis, or what was saved on disk by an earlier run. */
@@ -39,7 +40,7 @@ export function tableOf(input: TableInput, previous?: RoutingTable): RoutingTabl
   return { source, epoch: view.epoch, revision: view.revision, services, ...routing(routes, services, input.context) };
 }
 
-/** The next table when one service changed. Routes are made ready anew only when its number of attempts changed. */
+/** The next table when one service changed. Routes are made ready anew only when its rules changed. */
 export function tableWithService(previous: RoutingTable, name: string, input: TableInput): RoutingTable {
   const before = previous.services.get(name);
   const entry = entryOf(name, input, before);
@@ -47,7 +48,7 @@ export function tableWithService(previous: RoutingTable, name: string, input: Ta
   if (entry.instances.length === 0 && input.view.policyOf(name) === undefined) services.delete(name);
   else services.set(name, entry);
   const position = { epoch: input.view.epoch, revision: input.view.revision };
-  const isRouted = before?.policy.retry.attempts !== entry.policy.retry.attempts;
+  const isRouted = !isDeepStrictEqual(before?.rules, entry.rules);
   const ready = isRouted ? routing(previous.routes, services, input.context) : {};
   return { ...previous, ...position, source: input.source, services, ...ready };
 }
@@ -97,10 +98,9 @@ function routing(
   services: ReadonlyMap<string, ServiceEntry>,
   context: EntryContext,
 ): { readonly routes: readonly NamedRoute[]; readonly router: Router } {
-  const defaultAttempts = 3;
   const router = compileRoutes(routes, {
     random: context.random,
-    attemptsOf: (service) => services.get(service)?.policy.retry.attempts ?? defaultAttempts,
+    rulesOf: (service) => services.get(service)?.rules ?? defaultServiceRules,
     durationMs: (text) => (text === undefined ? undefined : parseDurationMs(text)),
   });
   return { routes, router };

@@ -82,9 +82,12 @@ describe('the table', () => {
     const keeper = await keeperOn(feed);
     feed.reset(snapshotOf([instanceOf('a')]));
     feed.event('route.updated', { name: 'api', route: { pathPrefix: '/api', service: 'api', action: 'proxy' } });
-    expect(keeper.current()?.router.route({ ...head, path: '/api/x' })).toMatchObject({ route: 'api', attempts: 3 });
+    expect(keeper.current()?.router.route({ ...head, path: '/api/x' })).toMatchObject({
+      route: 'api',
+      rules: { attempts: 3 },
+    });
     feed.event('service.updated', { name: 'api', policy: policyOf({ retry: { attempts: 5 } }) });
-    expect(keeper.current()?.router.route({ ...head, path: '/api/x' })).toMatchObject({ attempts: 5 });
+    expect(keeper.current()?.router.route({ ...head, path: '/api/x' })).toMatchObject({ rules: { attempts: 5 } });
     feed.event('route.deleted', { name: 'api' });
     expect(keeper.current()?.router.route({ ...head, path: '/api/x' })).toMatchObject({ route: 'default' });
   });

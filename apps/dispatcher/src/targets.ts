@@ -3,12 +3,14 @@ import { pickerFor, type Picker, type PolicyContext } from '@switchyard/balancin
 import { eligibilityOf, type Eligibility } from '@switchyard/catalog';
 import { isPanic, type Ejection } from '@switchyard/failure-detection';
 import { defaultServicePolicy, type Instance, type ServicePolicy } from '@switchyard/protocol';
-import type { Meters, Target, WhyNot } from '@switchyard/proxy';
+import type { Meters, ServiceRules, Target, WhyNot } from '@switchyard/proxy';
+import { rulesOf } from './service-rules.ts';
 
 /** One service as the dispatcher sees it; replaced as a whole when something about it changes. */
 export interface ServiceEntry {
   readonly name: string;
   readonly policy: ServicePolicy;
+  readonly rules: ServiceRules;
   readonly instances: readonly Instance[];
   /** The eligible ones; when there are none, those that are better than nothing. */
   readonly picker: Picker<Target>;
@@ -53,7 +55,17 @@ export function serviceEntry(facts: ServiceFacts, context: EntryContext, previou
   const targets = all.filter(({ id }) => !ejected.has(id));
   const reserve = all.filter(({ id }) => ejected.has(id));
   const picker = pickerOf(targets, { policy, context, previous: previous?.picker });
-  return { name: facts.name, policy, instances, picker, lastResort: lastResort && usable.length > 0, reserve, whyNot };
+  const rules = rulesOf(policy);
+  return {
+    name: facts.name,
+    policy,
+    rules,
+    instances,
+    picker,
+    lastResort: lastResort && usable.length > 0,
+    reserve,
+    whyNot,
+  };
 }
 
 // Ejections that would leave too few are ignored altogether.

@@ -35,12 +35,31 @@ export interface ForwardDecision {
   readonly stripPrefix: string;
   /** What the instance is asked for in place of the path that came; the query stays. */
   readonly replacePath?: string | undefined;
-  /** Attempts in all, each on another instance. */
-  readonly attempts: number;
+  readonly rules: ServiceRules;
   /** Ms until the head of the answer; the engine's own when undefined. */
   readonly responseMs?: number | undefined;
   /** Ms of silence within a body; the engine's own when undefined. */
   readonly idleMs?: number | undefined;
+}
+
+/** What holds for every request to one service. Made once per change of its policy: frozen. */
+export interface ServiceRules {
+  /** Attempts in all, the first included, each on another instance. */
+  readonly attempts: number;
+  /** Requests under way at one instance; above it the instance counts as busy. The engine's own limit when undefined. */
+  readonly inFlightPerInstance?: number | undefined;
+  /** Requests that may wait until an instance has room; 0 for none. One more is refused with 503. */
+  readonly queued: number;
+  /** Ms that a request waits for room at most. */
+  readonly queuedMs: number;
+  /** When an idempotent request without an answer is asked elsewhere too; undefined for never. */
+  readonly hedge?: HedgeRule | undefined;
+}
+
+/** After `afterMs`, or after the time that this share of the instance's recent answers took (0.5 to 0.999). */
+export interface HedgeRule {
+  readonly afterMs?: number | undefined;
+  readonly quantile?: number | undefined;
 }
 
 export interface RefuseDecision {
@@ -151,6 +170,66 @@ export interface TrafficPolicy {
   observe(target: Target, outcome: InstanceOutcome, reason: string): void;
   /** Never called for a request that simply went well. */
   report(outcome: RequestOutcome): void;
+  /**
+   * May a request that is not idempotent, but carries an Idempotency-Key, be sent once more? Granted at most once for a claim, by
+   * all dispatchers together. `done` is called once, or never (the engine has a deadline). Without it the answer is no.
+   */
+  claimReplay?(claim: ReplayClaim, done: (verdict: ReplayVerdict) => void): void;
+}
+
+/** One keyed request, told apart from all others: whose it is, what it asks for, and its key. */
+export interface ReplayClaim {
+  readonly service: string;
+  /** Method, authority, path, credentials and key, one per line: unbounded and secret, to be hashed. */
+  readonly fingerprint: string;
+  readonly requestId: string;
+}
+
+/** `reason` for people, when it is no. */
+export interface ReplayVerdict {
+  readonly granted: boolean;
+  readonly reason: string;
+}
+
+/** Where requests are written down one by one. Both calls are synchronous, quick, and never throw. */
+export interface AccessLog {
+  /** Whether the request that begins now shall be written down. */
+  wants(): boolean;
+  record(entry: AccessEntry): void;
+}
+
+/** One request, when it is over. Times in ms. */
+export interface AccessEntry {
+  readonly requestId: string;
+  /** W3C trace id of its traceparent; undefined without a valid one. */
+  readonly traceId: string | undefined;
+  readonly listener: string;
+  /** Address of the peer, without port. */
+  readonly client: string;
+  readonly method: string;
+  readonly host: string;
+  /** Path and query, cut at 2,048 characters. */
+  readonly target: string;
+  readonly protocol: 'HTTP/1.0' | 'HTTP/1.1';
+  readonly userAgent: string | undefined;
+  readonly route: string | undefined;
+  readonly service: string | undefined;
+  /** The instance that answered, or was asked last. */
+  readonly instance: string | undefined;
+  /** As in RequestOutcome; `answered` also when nothing went wrong. */
+  readonly end: RequestOutcome['end'];
+  readonly status: number;
+  readonly code: ErrorCode | undefined;
+  /** Of the body, as far as it came. */
+  readonly requestBytes: number;
+  /** Head and body, as far as they were written. */
+  readonly answerBytes: number;
+  /** Attempts that failed before the one that decided. */
+  readonly attempts: readonly AttemptRecord[];
+  readonly startedUnixMs: number;
+  /** From the head of the request until the head of the answer; undefined when there was none. */
+  readonly firstByteMs: number | undefined;
+  readonly tookMs: number;
 }
 
 /** What an engine is made of. */
@@ -169,6 +248,7 @@ export interface DataPlaneOptions {
   readonly via: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly accessLog?: AccessLog | undefined;
 }
 
 /** Counters of an engine since its start. Plain numbers, read at scrape. */
@@ -206,6 +286,9 @@ export interface DataPlane extends Component {
   address(): { readonly host: string; readonly port: number };
   stats(): DataPlaneStats;
 }
+
+/** For a service without a policy of its own. */
+export const defaultServiceRules: ServiceRules = Object.freeze({ attempts: 3, queued: 256, queuedMs: 1_000 });
 
 /** All on, none infinite where a client or an instance could hold something. */
 export const defaultLimits: Limits = Object.freeze({

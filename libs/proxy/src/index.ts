@@ -1,17 +1,23 @@
 // What may others use of the proxy? The seam (engine.ts), the first engine, and the pure parts that tools ask too.
-export { defaultLimits, defaultTimeouts } from './engine.ts';
+export { defaultLimits, defaultServiceRules, defaultTimeouts } from './engine.ts';
 export type {
+  AccessEntry,
+  AccessLog,
   AttemptRecord,
   DataPlane,
   DataPlaneOptions,
   DataPlaneStats,
   ForwardDecision,
+  HedgeRule,
   InstanceOutcome,
   Limits,
   RefuseDecision,
+  ReplayClaim,
+  ReplayVerdict,
   RequestHead,
   RequestOutcome,
   RouteDecision,
+  ServiceRules,
   Target,
   Timeouts,
   TrafficPolicy,

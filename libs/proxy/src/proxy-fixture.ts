@@ -7,6 +7,7 @@ import { trafficRouteSchema } from '@switchyard/protocol';
 import { createLogger, systemClock, type Clock } from '@switchyard/runtime';
 import {
   defaultLimits,
+  defaultServiceRules,
   defaultTimeouts,
   type DataPlane,
   type Limits,
@@ -134,7 +135,7 @@ export async function startYard(options: {
   const route = trafficRouteSchema.parse({ service: 'shop', ...options.route });
   const router = compileRoutes([{ name: 'all', route }], {
     random: () => 0,
-    attemptsOf: () => 3,
+    rulesOf: () => defaultServiceRules,
     durationMs: () => undefined,
   });
   const outcomes: RequestOutcome[] = [];

@@ -1,9 +1,9 @@
 import { seededRandom } from '@switchyard/testing';
 import { trafficRouteSchema } from '@switchyard/protocol';
-import type { RequestHead } from './engine.ts';
+import { defaultServiceRules, type RequestHead } from './engine.ts';
 import { compileRoutes, isUnder, type RouterContext } from './router.ts';
 
-const context: RouterContext = { random: () => 0, attemptsOf: () => 3, durationMs: () => undefined };
+const context: RouterContext = { random: () => 0, rulesOf: () => defaultServiceRules, durationMs: () => undefined };
 const compile = (routes: Readonly<Record<string, object>>, more: Partial<RouterContext> = {}) =>
   compileRoutes(
     Object.entries(routes).map(([name, route]) => ({
@@ -80,7 +80,7 @@ describe('the router', () => {
       service: 'a',
       redirectStatus: 308,
       stripPrefix: '/api',
-      attempts: 3,
+      rules: defaultServiceRules,
       responseMs: undefined,
       idleMs: undefined,
     });

@@ -1,7 +1,7 @@
 // Which route takes a request? The most specific one that matches, in the order of the Kubernetes Gateway API
 // (HTTPRouteRule): exact host before wildcard before any, longer path, named methods, more headers, then the name.
 import type { TrafficRoute } from '@switchyard/protocol';
-import type { ForwardDecision, RequestHead, RouteDecision } from './engine.ts';
+import type { ForwardDecision, RequestHead, RouteDecision, ServiceRules } from './engine.ts';
 import { valueOf } from './header-list.ts';
 
 /** A route with its name. */
@@ -14,8 +14,8 @@ export interface NamedRoute {
 export interface RouterContext {
   /** A number in [0, 1), such as Math.random; draws among the services of a split. */
   readonly random: () => number;
-  /** Attempts in all that the policy of the service allows. */
-  readonly attemptsOf: (service: string) => number;
+  /** What the policy of the service says. */
+  readonly rulesOf: (service: string) => ServiceRules;
   /** Ms of a duration such as "3s". */
   readonly durationMs: (text: string | undefined) => number | undefined;
 }
@@ -71,7 +71,7 @@ function compile({ name, route }: NamedRoute, context: RouterContext): CompiledR
       service,
       redirectStatus: route.redirectStatus,
       stripPrefix: route.stripPrefix ? prefix : '',
-      attempts: context.attemptsOf(service),
+      rules: context.rulesOf(service),
       responseMs: context.durationMs(route.timeouts?.response),
       idleMs: context.durationMs(route.timeouts?.idle),
     });

@@ -2,7 +2,14 @@
 // What a dispatcher adds on top of it is measured as a peer of its own (yard.mjs).
 import { pickerFor } from '@switchyard/balancing';
 import { trafficRouteSchema } from '@switchyard/protocol';
-import { compileRoutes, createMeters, createSocketDataPlane, defaultLimits, defaultTimeouts } from '@switchyard/proxy';
+import {
+  compileRoutes,
+  createMeters,
+  createSocketDataPlane,
+  defaultLimits,
+  defaultServiceRules,
+  defaultTimeouts,
+} from '@switchyard/proxy';
 import type { NamedRoute, Target } from '@switchyard/proxy';
 import { createLogger, systemClock } from '@switchyard/runtime';
 
@@ -30,7 +37,11 @@ const routes: readonly NamedRoute[] = [
   { name: 'all', route: trafficRouteSchema.parse({ service }) },
   { name: 'redirect', route: trafficRouteSchema.parse({ service, pathPrefix: '/redirect', action: 'redirect' }) },
 ];
-const router = compileRoutes(routes, { random: Math.random, attemptsOf: () => 3, durationMs: () => undefined });
+const router = compileRoutes(routes, {
+  random: Math.random,
+  rulesOf: () => defaultServiceRules,
+  durationMs: () => undefined,
+});
 
 const plane = createSocketDataPlane({
   name: 'traffic',

@@ -55,7 +55,7 @@ export class Tries {
       replayable: facts.body.kept !== undefined,
       stale,
       attemptsMade: this.#made,
-      attemptsAllowed: this.#decision.attempts,
+      attemptsAllowed: this.#decision.rules.attempts,
       elapsedMs: clock.monotonicMs() - startedMs,
       totalMs: timeouts.totalMs,
     });
