@@ -11,6 +11,7 @@ import {
   defaultTimeouts,
   type DataPlane,
   type Limits,
+  type RequestHead,
   type RequestOutcome,
   type Target,
   type Timeouts,
@@ -112,6 +113,8 @@ export async function startYard(options: {
   readonly whyNot?: readonly WhyNot[];
   readonly clock?: Clock;
   readonly observe?: TrafficPolicy['observe'];
+  /** Called when the engine has read the head of a request, before an instance is asked. */
+  readonly routed?: (head: RequestHead) => void;
   /** The instances speak TLS, under this name or address. */
   readonly secureAs?: string;
 }): Promise<Yard> {
@@ -151,7 +154,10 @@ export async function startYard(options: {
     clock: options.clock ?? systemClock,
     logger: createLogger('proxy-test', { level: 'silent' }),
     policy: {
-      route: (head) => router.route(head),
+      route(head) {
+        options.routed?.(head);
+        return router.route(head);
+      },
       pick: (_service, excluded) => {
         const result = picker.pick(excluded);
         return result.picked ? result.candidate : undefined;

@@ -106,7 +106,7 @@ export class Exchange implements UpstreamUser, SharedUser {
   /** Sent twice, it does no harm, and nothing follows its head. */
   get #shareable(): boolean {
     const { method, body, upgrade } = this.facts;
-    return (method === 'GET' || method === 'HEAD') && body.done && !upgrade && this.#mayShare;
+    return method === 'GET' && body.done && !upgrade && this.#mayShare;
   }
 
   get method(): string {

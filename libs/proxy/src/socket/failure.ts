@@ -34,9 +34,15 @@ const reasons: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'its host cannot be reached',
   ENETUNREACH: 'its network cannot be reached',
   ETIMEDOUT: 'the connection timed out',
+  UNASKED: 'it spoke before it was asked',
   ENOTFOUND: 'its host name is unknown',
   EAI_AGAIN: 'its host name cannot be resolved now',
 };
+
+/** The error of a connection on which the instance said something before it was asked. */
+export function unasked(): NodeJS.ErrnoException {
+  return Object.assign(new Error('it spoke before it was asked'), { code: 'UNASKED' });
+}
 
 /** The failure behind a connection that closed; without an error it was an ordinary end. */
 export function failureOf(
@@ -45,7 +51,7 @@ export function failureOf(
   wasKept: boolean,
 ): Omit<Failure, 'phase'> {
   const code = error?.code ?? '';
-  const gone = code === '' || code === 'ECONNRESET' || code === 'EPIPE';
+  const gone = code === '' || code === 'ECONNRESET' || code === 'EPIPE' || code === 'UNASKED';
   const ours = ownShortages.has(code);
   return { reason: reasonOf(code, phase), timedOut: code === 'ETIMEDOUT', stale: wasKept && gone, ours };
 }

@@ -35,6 +35,8 @@ interface Slot {
   user: SharedUser | undefined;
   readonly method: string;
   readonly sinceMs: number;
+  /** it has been written: what comes may be its answer */
+  sent: boolean;
 }
 
 /** Requests that wait on one connection at once: bounds what a failure displaces. */
@@ -81,7 +83,7 @@ export class SharedConnection implements UpstreamUser {
 
   /** Adds a request; returns how to give it up. */
   add(user: SharedUser, text: string): () => void {
-    const slot: Slot = { user, method: user.method, sinceMs: this.#nowMs() };
+    const slot: Slot = { user, method: user.method, sinceMs: this.#nowMs(), sent: false };
     this.#queue.push(slot);
     this.#out += text;
     if (!this.#flushing) {
@@ -98,6 +100,9 @@ export class SharedConnection implements UpstreamUser {
     if (!this.connection.connected || this.#out === '') return;
     const text = this.#out;
     this.#out = '';
+    for (let at = this.#queue.length - 1; at >= 0 && this.#queue[at]?.sent === false; at -= 1) {
+      (this.#queue[at] as Slot).sent = true;
+    }
     this.connection.socket.write(text, 'latin1');
     this.#guard ??= setTimeout(this.#look, this.#gauge.limitMs).unref();
   };
@@ -125,13 +130,18 @@ export class SharedConnection implements UpstreamUser {
     let at = 0;
     while (at < all.length) {
       const front = this.#queue[0];
-      if (front === undefined) {
+      if (!front?.sent) {
         // a byte that nobody asked for
         this.#end({ heard: true, error: undefined });
         return;
       }
       const outcome = head.parse(all, at, { from: 0, limit: BRIEF_BYTES });
       if (outcome === 'incomplete') break;
+      if (outcome === 'too-large') {
+        this.#gauge.turnOff(this.#nowMs());
+        this.#handOver(all.subarray(at));
+        return;
+      }
       if (outcome !== 'complete') {
         this.#end({ heard: true, error: undefined, reason: `its answer is not HTTP (${outcome})` });
         return;
@@ -160,7 +170,8 @@ export class SharedConnection implements UpstreamUser {
   #endOf(head: AnswerHead, method: string): number | undefined {
     if (head.status < 200) return undefined;
     const kind = head.bodyEnd(method);
-    if (kind === 'none') return head.end;
+    // where a body is announced that must not come, it may come all the same: nobody shall stand behind it
+    if (kind === 'none') return head.fields.contentLength > 0 || head.fields.chunked ? undefined : head.end;
     return kind === 'length' && head.fields.contentLength <= BRIEF_BYTES
       ? head.end + head.fields.contentLength
       : undefined;
@@ -192,11 +203,12 @@ export class SharedConnection implements UpstreamUser {
   /** The connection is of no more use. */
   #end(how: SharedFailure): void {
     const { connected } = this.connection;
-    const [front, ...behind] = this.#leave();
-    if (front !== undefined) this.#gauge.turnOff(this.#nowMs());
+    const slots = this.#leave();
+    if (slots.length > 0) this.#gauge.turnOff(this.#nowMs());
     this.connection.destroy();
-    front?.user?.sharedFailed({ ...how, connected });
-    for (const { user } of behind) user?.displaced();
+    // one that was not even sent is as good as one behind, unless there was no connection to send it on
+    if (!connected || slots[0]?.sent) slots.shift()?.user?.sharedFailed({ ...how, connected });
+    for (const { user } of slots) user?.displaced();
   }
 
   #leave(): Slot[] {

@@ -3,12 +3,15 @@
 //   CONNECTING -> BUSY <-> IDLE (in the pool)      any byte, end or error while IDLE: destroyed, nobody is told
 //
 // A byte that nobody asked for means that answers and requests no longer belong together (CVE-2026-6733 class): the
-// connection is destroyed, never used again.
+// connection is destroyed, never used again. So that such a byte is seen before the next request goes out, a connection rests
+// for the turn of the event loop in which it came back, and what is read in the turn of a reuse is nobody's answer.
 import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectSecurely } from 'node:tls';
 import type { Target } from '../engine.ts';
 import { AnswerReader } from './answer-reader.ts';
+import { unasked } from './failure.ts';
+import { loopTurn } from './loop-turn.ts';
 
 /** Whoever has the connection now. */
 export interface UpstreamUser {
@@ -35,6 +38,10 @@ export class UpstreamConnection {
   connected = false;
   /** answers to requests that were sent elsewhere meanwhile will come on it: not to be used again */
   tainted = false;
+  /** turn of the event loop in which it came back */
+  keptTurn = -1;
+  /** turn in which it was taken again, until something is read; else -1 */
+  takenTurn = -1;
   /** closed then, when nobody has used it before */
   idleUntilMs = 0;
   #user: UpstreamUser | undefined;
@@ -108,8 +115,16 @@ export class UpstreamConnection {
   }
 
   readonly #onData = (bytes: Buffer): void => {
-    if (this.#user === undefined) this.socket.destroy();
-    else this.#user.upstreamData(bytes);
+    const user = this.#user;
+    if (user === undefined) this.socket.destroy();
+    else if (this.takenTurn < 0) user.upstreamData(bytes);
+    else if (this.takenTurn === loopTurn()) {
+      this.destroy();
+      user.upstreamClosed(unasked());
+    } else {
+      this.takenTurn = -1;
+      user.upstreamData(bytes);
+    }
   };
   readonly #onDrain = (): void => this.#user?.upstreamDrained();
   readonly #onEnd = (): void => {

@@ -2,6 +2,7 @@
 // others get old enough to be closed.
 import type { Target } from '../engine.ts';
 import { BatchGauge } from './batch-gauge.ts';
+import { loopTurn } from './loop-turn.ts';
 import { SharedConnection } from './shared-connection.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 
@@ -65,17 +66,22 @@ export function createUpstreamPools(
   };
   const take = (target: Target): UpstreamConnection | undefined => {
     const kept = idle.get(keyOf(target));
-    for (;;) {
-      const connection = kept?.pop();
-      if (connection === undefined) return undefined;
+    if (kept === undefined) return undefined;
+    const turn = loopTurn();
+    for (let at = kept.length - 1; at >= 0; at -= 1) {
+      const connection = kept[at] as UpstreamConnection;
+      if (connection.keptTurn === turn) continue;
+      kept.splice(at, 1);
       const { socket } = connection;
       // its end may have been read already while its event still waits for its turn
       if (!socket.destroyed && socket.writable && !socket.readableEnded) {
         connection.reused = true;
+        connection.takenTurn = turn;
         return connection;
       }
       connection.destroy();
     }
+    return undefined;
   };
   const open = (target: Target): UpstreamConnection => {
     const connection = new UpstreamConnection(target, keyOf(target), closed);
@@ -114,6 +120,7 @@ export function createUpstreamPools(
         connection.destroy();
         return;
       }
+      connection.keptTurn = loopTurn();
       connection.idleUntilMs = atMs + idleMs;
       kept.push(connection);
     },
