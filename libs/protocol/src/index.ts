@@ -52,6 +52,15 @@ export {
   storedServiceSchema,
 } from './service.ts';
 export type { PolicyName, ServicePolicy, ServiceView } from './service.ts';
+export {
+  DISPATCHER_LIVE_MS,
+  DISPATCHER_STALE_MS,
+  dispatcherDrainsSchema,
+  dispatcherStateSchema,
+  drainViewSchema,
+  instanceTrafficSchema,
+} from './dispatcher.ts';
+export type { DispatcherDrains, DispatcherState, DrainView, InstanceTraffic } from './dispatcher.ts';
 export { defaultRoute, routeViewSchema, storedRouteSchema, trafficRouteSchema } from './route.ts';
 export type { RouteView, TrafficRoute } from './route.ts';
 export { eventDataSchemas, eventSchema, eventTypes, evidenceSchema } from './event.ts';

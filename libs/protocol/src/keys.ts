@@ -32,6 +32,14 @@ export const keys = Object.freeze({
   redisHistory: (group: string): string => key(`redis-history:${group}`),
   /** hash: operation id -> document */
   operations: key('operations'),
+  /** sorted set: dispatcher id -> when it was last heard, milliseconds on Redis's clock */
+  dispatcherBeats: key('dispatcher-beats'),
+  /** hash: dispatcher id -> what it tells about itself once a second */
+  dispatcherStates: key('dispatcher-states'),
+  /** hash: dispatcher id -> whom it does not pick any more, and what it still has under way there */
+  dispatcherDrains: key('dispatcher-drains'),
+  /** string with expiry: who was granted the one repetition of a keyed request; `digest` is in hex */
+  replay: (digest: string): string => key(`replay:${digest}`),
   /** prefix of all BullMQ keys */
   queuePrefix: key('queue'),
 });
