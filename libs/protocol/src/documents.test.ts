@@ -4,7 +4,7 @@ import { instanceInputSchema, instancePatchSchema, registerMessageSchema } from 
 import { channels, keys, platformService } from './keys.ts';
 import { problemOf, problemSchema } from './problem.ts';
 import { trafficRouteSchema } from './route.ts';
-import { servicePolicySchema } from './service.ts';
+import { servicePolicySchema, storedServiceSchema } from './service.ts';
 import type { z } from 'zod';
 
 const faults = (schema: z.ZodType, value: unknown): string => {
@@ -104,17 +104,72 @@ describe('a policy', () => {
       policy: 'weighted-round-robin',
       mode: 'members',
       retry: { attempts: 3 },
+      limits: { queue: 256, queueTimeout: '1s' },
+      slowStart: '0s',
+      slowStartMinPercent: 10,
+      outlier: {
+        enabled: true,
+        consecutiveFailures: 5,
+        consecutiveConnectFailures: 1,
+        baseEjectionTime: '1s',
+        maxEjectionTime: '30s',
+        maxEjectedPercent: 50,
+      },
       maxUnhealthyPercent: 30,
       reapAfter: '60s',
     });
   });
 
-  it.each([{ policy: 'magic' }, { retry: { attempts: 0 } }, { retry: { tries: 1 } }, { maxUnhealthyPercent: 101 }])(
-    'is never guessed: %j is refused',
-    (more) => {
-      expect(faults(servicePolicySchema, more)).not.toBe('accepted');
-    },
-  );
+  it.each([
+    [{ policy: 'magic' }, 'policy: '],
+    [{ retry: { attempts: 0 } }, 'retry.attempts: '],
+    [{ retry: { attempts: 6 } }, 'retry.attempts: '],
+    [{ retry: { tries: 1 } }, 'retry: '],
+    [{ retry: { hedge: {} } }, 'retry.hedge: give either "after" or "quantile"'],
+    [{ retry: { hedge: { after: '20ms', quantile: 0.9 } } }, 'retry.hedge: give either "after" or "quantile"'],
+    [{ retry: { hedge: { after: '0ms' } } }, 'retry.hedge.after: must be a duration'],
+    [{ retry: { hedge: { quantile: 0.4 } } }, 'retry.hedge.quantile: '],
+    [{ retry: { hedge: { quantile: 1 } } }, 'retry.hedge.quantile: '],
+    [{ limits: { inFlightPerInstance: 0 } }, 'limits.inFlightPerInstance: '],
+    [{ limits: { queue: 10_001 } }, 'limits.queue: '],
+    [{ limits: { queue: 0.5 } }, 'limits.queue: '],
+    [{ limits: { queueTimeout: '9ms' } }, 'limits.queueTimeout: must be a duration such as "3s", from 10ms to 1m'],
+    [{ limits: { queueTimeout: '61s' } }, 'limits.queueTimeout: '],
+    [{ slowStart: '16m' }, 'slowStart: '],
+    [{ slowStart: 10 }, 'slowStart: '],
+    [{ slowStartMinPercent: 0 }, 'slowStartMinPercent: '],
+    [{ outlier: { consecutiveFailures: 0 } }, 'outlier.consecutiveFailures: '],
+    [{ outlier: { maxEjectedPercent: 101 } }, 'outlier.maxEjectedPercent: '],
+    [{ outlier: { baseEjectionTime: '1m' } }, 'outlier.maxEjectionTime: must not be shorter than "baseEjectionTime"'],
+    [{ outlier: { off: true } }, 'outlier: '],
+    [{ maxUnhealthyPercent: 101 }, 'maxUnhealthyPercent: '],
+  ])('is never guessed: %j is refused', (more, place) => {
+    expect(faults(servicePolicySchema, more)).toContain(place);
+  });
+
+  it.each([
+    { retry: { hedge: { after: '1ms' } } },
+    { retry: { hedge: { quantile: 0.999 } } },
+    { limits: { inFlightPerInstance: 1, queue: 0, queueTimeout: '60s' } },
+    { slowStart: '15m' },
+    { outlier: { enabled: false } },
+  ])('takes %j and completes it', (more) => {
+    expect(servicePolicySchema.parse(more)).toMatchObject(more);
+  });
+
+  it('of a later version is read without what this version does not know', () => {
+    const stored = {
+      retry: { attempts: 2, hedge: { adaptive: true } },
+      limits: { queue: 1, bytes: 7 },
+      outlier: { baseEjectionTime: '1m', jitter: 3 },
+      future: 1,
+    };
+    expect(storedServiceSchema.parse(stored)).toMatchObject({
+      retry: { attempts: 2, hedge: {} },
+      limits: { queue: 1, queueTimeout: '1s' },
+      outlier: { baseEjectionTime: '1m', maxEjectionTime: '30s' },
+    });
+  });
 });
 
 describe('a problem document', () => {
