@@ -1,6 +1,6 @@
 // How much of its weight does an instance get that has just come? A linear ramp (Envoy's slow start with aggression 1), so that
-// cold caches and a cold JIT do not meet a full share. In tenths: pickers are made anew at most ten times for one newcomer, and
-// the cycle of smooth weighted round robin stays short.
+// cold caches and a cold JIT do not meet a full share. In twentieths: pickers are made anew at most twenty times for one newcomer,
+// and the cycle of smooth weighted round robin stays short.
 
 export interface SlowStart {
   /** Until the full weight. */
@@ -18,11 +18,13 @@ export interface WarmWeight {
   readonly nextChangeMs: number;
 }
 
-const steps = 10;
+const mostSteps = 20;
+/** Steps come no faster than this: the ramp of a window shorter than a second is coarser. */
+const shortestStepMs = 50;
 
 /**
- * The weight at `nowMs` of an instance that registered, or came back, at `sinceMs` on the same clock. Never more than 5 % of the
- * full weight away from the straight line; an instance from the future has just come.
+ * The weight at `nowMs` of an instance that registered, or came back, at `sinceMs` on the same clock. With a window of a second or
+ * more it is never more than 2.5 % of the full weight away from the straight line; an instance from the future has just come.
  */
 export function warmWeight(
   weight: number,
@@ -31,6 +33,7 @@ export function warmWeight(
 ): WarmWeight {
   const elapsedMs = Math.max(0, nowMs - sinceMs);
   if (elapsedMs >= windowMs) return { weight, nextChangeMs: Infinity };
+  const steps = Math.max(1, Math.min(mostSteps, Math.floor(windowMs / shortestStepMs)));
   const step = Math.floor((elapsedMs / windowMs) * steps + 0.5);
   if (step >= steps) return { weight, nextChangeMs: Infinity };
   const percent = Math.max(minPercent, (step * 100) / steps);
