@@ -1,4 +1,10 @@
-import { createOutlierDetector, isPanic, type FailureKind, type OutlierDetector } from './ejection.ts';
+import {
+  createOutlierDetector,
+  defaultEjectionSettings,
+  isPanic,
+  type FailureKind,
+  type OutlierDetector,
+} from './ejection.ts';
 
 const fail = (
   detector: OutlierDetector,
@@ -116,7 +122,47 @@ describe('the outlier detector', () => {
   });
 });
 
+describe('settings of a service', () => {
+  const seen = (service: string, id: string, nowMs: number) =>
+    ({ service, id, kind: 'reset', reason: 'it was reset', instances: 10, nowMs }) as const;
+
+  it('hold for it alone', () => {
+    const detector = createOutlierDetector();
+    const settings = { ...defaultEjectionSettings, failures: 2, firstMs: 5_000, longestMs: 7_000 };
+    expect([detector.failed({ ...seen('shop', 'a', 0), settings }), detector.failed(seen('other', 'a', 0))]).toEqual([
+      undefined,
+      undefined,
+    ]);
+    expect(detector.failed({ ...seen('shop', 'a', 1), settings })?.forMs).toBe(5_000);
+    expect(detector.failed(seen('other', 'a', 1))).toBeUndefined();
+    detector.end(5_001);
+    expect(detector.failed({ ...seen('shop', 'a', 5_002), settings })?.forMs).toBe(7_000);
+  });
+
+  it.each([
+    [0, ''],
+    [20, 'ab'],
+    [100, 'abcdefghi'],
+  ])('that allow %i %% of ten eject "%s"', (mostPercent, expected) => {
+    const detector = createOutlierDetector();
+    const settings = { ...defaultEjectionSettings, failures: 1, mostPercent };
+    const ejected = 'abcdefghij'.split('').filter((id) => detector.failed({ ...seen('shop', id, 0), settings }));
+    expect(ejected.join('')).toBe(expected);
+  });
+});
+
 describe('panic', () => {
+  it.each([
+    [4, 3, 20, true],
+    [10, 3, 20, false],
+    [4, 3, 75, false],
+    [4, 3, 74, true],
+    [3, 3, 100, true],
+    [3, 2, 100, false],
+  ])('of %i instances %i ejected, where %i %% may be: %s', (instances, ejected, mostPercent, expected) => {
+    expect(isPanic({ instances, ejected, mostPercent })).toBe(expected);
+  });
+
   it.each([
     [4, 2, false],
     [3, 1, false],

@@ -42,6 +42,8 @@ export interface FailureSeen {
   readonly reason: string;
   /** Instances of the service that may take traffic, the ejected ones included. */
   readonly instances: number;
+  /** Those of its service; the default ones unless given. */
+  readonly settings?: EjectionSettings | undefined;
   readonly nowMs: number;
 }
 
@@ -87,7 +89,7 @@ interface Memory {
 }
 
 /** Nothing is remembered. */
-export function createOutlierDetector(settings: EjectionSettings = defaultEjectionSettings): OutlierDetector {
+export function createOutlierDetector(): OutlierDetector {
   const memories = new Map<string, Memory>();
   const keyOf = (service: string, id: string): string => `${service}/${id}`;
   const ejections = (): Ejection[] => [...memories.values()].flatMap(({ ejection }) => ejection ?? []);
@@ -98,14 +100,14 @@ export function createOutlierDetector(settings: EjectionSettings = defaultEjecti
     if (memory === undefined) memories.set(key, (memory = newMemory(service, id)));
     return memory;
   };
-  const hasRoom = ({ service, instances }: FailureSeen): boolean => {
+  const hasRoom = ({ service, instances }: FailureSeen, settings: EjectionSettings): boolean => {
     const most = Math.min(Math.floor((instances * settings.mostPercent) / 100), instances - 1);
     return ejections().filter((one) => one.service === service).length < most;
   };
 
   return {
     failed(seen) {
-      const { service, id, kind, reason, nowMs } = seen;
+      const { service, id, kind, reason, settings = defaultEjectionSettings, nowMs } = seen;
       const memory = memoryOf(service, id);
       // what was under way when it was ejected says nothing new
       if (memory.ejection !== undefined) return undefined;
@@ -113,7 +115,7 @@ export function createOutlierDetector(settings: EjectionSettings = defaultEjecti
       memory.connectFailures = kind === 'connect' ? memory.connectFailures + 1 : 0;
       const tooMany =
         memory.onTrial || memory.connectFailures >= settings.connectFailures || memory.failures >= settings.failures;
-      if (!tooMany || !hasRoom(seen)) return undefined;
+      if (!tooMany || !hasRoom(seen, settings)) return undefined;
       const calm = memory.count === 0 ? 0 : Math.floor((nowMs - memory.lastEndMs) / settings.calmMs);
       const repetitions = Math.max(0, memory.repetitions - calm);
       const forMs = Math.min(settings.longestMs, settings.firstMs * 2 ** repetitions);
@@ -154,9 +156,22 @@ export function createOutlierDetector(settings: EjectionSettings = defaultEjecti
   };
 }
 
-/** Fewer than half of the instances are left by ejections alone: these are ignored then (Envoy's panic threshold). */
-export function isPanic({ instances, ejected }: { readonly instances: number; readonly ejected: number }): boolean {
-  return (instances - ejected) * 2 < instances;
+/** What isPanic judges. */
+export interface LeftOut {
+  /** Instances of the service that may take traffic, those included that are left out. */
+  readonly instances: number;
+  readonly ejected: number;
+  /** What the service allows to be ejected at once; 50 unless given. */
+  readonly mostPercent?: number | undefined;
+}
+
+/**
+ * Too few are left by ejections alone: these are ignored then (Envoy's panic threshold). Too few is nobody, or fewer than half; a
+ * service that allows more than half to be ejected moves the threshold to what that leaves.
+ */
+export function isPanic({ instances, ejected, mostPercent = defaultEjectionSettings.mostPercent }: LeftOut): boolean {
+  if (ejected === 0) return false;
+  return ejected >= instances || ejected * 100 > instances * Math.max(50, mostPercent);
 }
 
 function newMemory(service: string, id: string): Memory {
