@@ -1,6 +1,11 @@
 // Which instances does this dispatcher leave out for a moment? Brings what the data plane sees to the outlier detector of
 // libs/failure-detection, and says when the table has to be made anew. Judged here alone; the catalog does not hear of it.
-import { createOutlierDetector, type Ejection, type FailureKind } from '@switchyard/failure-detection';
+import {
+  createOutlierDetector,
+  type Ejection,
+  type EjectionSettings,
+  type FailureKind,
+} from '@switchyard/failure-detection';
 import type { InstanceOutcome, Target } from '@switchyard/proxy';
 import type { Clock, Logger } from '@switchyard/runtime';
 
@@ -17,13 +22,23 @@ export interface Ejections {
   countOf(service: string, id: string): number;
   /** Ejections by kind of failure since the start. */
   readonly totals: Readonly<Record<FailureKind, number>>;
-  /** Calls `changed` with the service whenever one of its instances is left out or comes back. */
-  listen(changed: (service: string) => void): void;
+  /** Learns what it serves. To be called once, before the first `observe`. */
+  serve(table: EjectionsTable): void;
   /** Ends what is over; also done by a timer of its own. */
   look(): void;
   /** Forgets instances that are gone. */
   retain(isKnown: (service: string, id: string) => boolean): void;
 }
+
+/** Who is left out of what. */
+export interface EjectionsTable {
+  /** Called with the service whenever one of its instances is left out or comes back. */
+  changed(service: string): void;
+  /** Undefined when the service wants nobody left out. */
+  settingsOf(service: string): EjectionSettings | undefined;
+}
+
+const noTable: EjectionsTable = { changed: () => undefined, settingsOf: () => undefined };
 
 /** Nobody is left out. */
 export function createEjections({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }): Ejections {
@@ -31,7 +46,7 @@ export function createEjections({ clock, logger }: { readonly clock: Clock; read
   const totals: Record<FailureKind, number> = { connect: 0, timeout: 0, reset: 0, 'gateway-error': 0 };
   // those whose meter carries our marks; as many as there are ejections
   const ejected = new Map<Ejection, Target>();
-  let changed: (service: string) => void = () => undefined;
+  let table = noTable;
   let timer: NodeJS.Timeout | undefined;
 
   const look = (): void => {
@@ -40,7 +55,7 @@ export function createEjections({ clock, logger }: { readonly clock: Clock; read
       ejected.delete(ejection);
       if (target) target.meter.onTrial = true;
       logger.info({ service: ejection.service, instance: ejection.id }, 'instance.on_trial');
-      changed(ejection.service);
+      table.changed(ejection.service);
     }
     arm();
   };
@@ -58,22 +73,24 @@ export function createEjections({ clock, logger }: { readonly clock: Clock; read
         meter.onTrial &&= meter.watched;
         return;
       }
+      const settings = table.settingsOf(service);
+      if (settings === undefined) return;
       meter.watched = true;
-      const seen = { service, id, kind: outcome, reason, instances, nowMs: clock.monotonicMs() };
+      const seen = { service, id, kind: outcome, reason, instances, settings, nowMs: clock.monotonicMs() };
       const ejection = detector.failed(seen);
       if (!ejection) return;
       totals[outcome] += 1;
       ejected.set(ejection, target);
       meter.onTrial = false;
       logger.warn({ service, instance: id, forMs: ejection.forMs, reason: ejection.reason }, 'instance.ejected');
-      changed(service);
+      table.changed(service);
       arm();
     },
     of: (service, id) => detector.ejectionOf(service, id),
     countOf: (service, id) => detector.countOf(service, id),
     totals,
-    listen(listener) {
-      changed = listener;
+    serve(served) {
+      table = served;
     },
     look,
     retain(isKnown) {

@@ -5,7 +5,7 @@ import { instanceOf, snapshotOf } from './catalog-fixture.ts';
 import { goneBetween } from './gone-instances.ts';
 import { tableOf } from './routing-table.ts';
 
-const context = { meters: createMeters(), random: () => 0 };
+const context = { meters: createMeters(), random: () => 0, nowMs: () => 0 };
 const table = (instances: readonly Instance[]) =>
   tableOf({ view: createCatalogView(snapshotOf(instances)), source: 'redis', context });
 const reasonOf = (before: Partial<Instance>, after: Partial<Instance> | undefined) =>

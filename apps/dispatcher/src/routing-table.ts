@@ -34,7 +34,9 @@ export function tableOf(input: TableInput, previous?: RoutingTable): RoutingTabl
   const { view, source, kept } = input;
   const names = new Set([...view.serviceNames(), ...(kept?.keys() ?? [])]);
   const services = new Map<string, ServiceEntry>();
-  for (const name of names) services.set(name, entryOf(name, input, previous?.services.get(name)));
+  // what came while nobody looked has not just come
+  const settled = previous === undefined || previous.source === 'disk';
+  for (const name of names) services.set(name, entryOf(name, { ...input, settled }, previous?.services.get(name)));
   const stored = namedRoutes(view);
   const routes = stored.length === 0 ? (input.keptRoutes ?? stored) : stored;
   return { source, epoch: view.epoch, revision: view.revision, services, ...routing(routes, services, input.context) };
@@ -53,12 +55,15 @@ export function tableWithService(previous: RoutingTable, name: string, input: Ta
   return { ...previous, ...position, source: input.source, services, ...ready };
 }
 
-/** The next table when this dispatcher itself leaves out other instances of a service than before. */
-export function tableWithEjections(previous: RoutingTable, name: string, context: EntryContext): RoutingTable {
-  const before = previous.services.get(name);
-  if (!before) return previous;
-  const { policy, instances } = before;
-  const services = new Map(previous.services).set(name, serviceEntry({ name, policy, instances }, context, before));
+/** The next table when this dispatcher itself judges instances otherwise than before: who is left out, who has warmed up. */
+export function tableJudgedAnew(previous: RoutingTable, names: readonly string[], context: EntryContext): RoutingTable {
+  const services = new Map(previous.services);
+  for (const name of names) {
+    const before = services.get(name);
+    if (!before) continue;
+    const { policy, instances } = before;
+    services.set(name, serviceEntry({ name, policy, instances }, context, before));
+  }
   return { ...previous, services };
 }
 
@@ -81,12 +86,16 @@ export function snapshotOf(table: RoutingTable, view: CatalogView): CatalogSnaps
   };
 }
 
-function entryOf(name: string, { view, context, kept }: TableInput, previous: ServiceEntry | undefined): ServiceEntry {
+function entryOf(
+  name: string,
+  { view, context, kept, settled = false }: TableInput & { readonly settled?: boolean },
+  previous: ServiceEntry | undefined,
+): ServiceEntry {
   const known = [...view.instancesOf(name)];
   const ids = new Set(known.map(({ id }) => id));
   const lost = (kept?.get(name) ?? []).filter(({ id }) => !ids.has(id));
   const policy = view.policyOf(name)?.document;
-  return serviceEntry({ name, policy, instances: [...known, ...lost] }, context, previous);
+  return serviceEntry({ name, policy, instances: [...known, ...lost], settled }, context, previous);
 }
 
 function namedRoutes(view: CatalogView): NamedRoute[] {

@@ -9,15 +9,17 @@ import type { CatalogFeed, FeedNews } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Logger } from '@switchyard/runtime';
 import {
   snapshotOf,
+  tableJudgedAnew,
   tableOf,
-  tableWithEjections,
   tableWithRoutes,
   tableWithService,
   type RoutingTable,
   type TableInput,
 } from './routing-table.ts';
+import { createAlarm } from './alarm.ts';
 import type { Ejections } from './ejections.ts';
 import { goneBetween, type GoneInstance } from './gone-instances.ts';
+import { panicChanges } from './panic.ts';
 import type { TableFile } from './table-file.ts';
 import type { EntryContext } from './targets.ts';
 
@@ -57,17 +59,41 @@ interface Lost {
 }
 
 const saveEveryMs = 1_000;
+/** Weights of services that warm up change no faster than this. */
+const shortestWarmUpMs = 50;
 
 /** Start it before the feed, so that it misses nothing. */
 export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
   const { feed, file, meters, ejections, random, clock, logger, keepLostMs = 10_000 } = options;
   const ejectionOf: EntryContext['ejectionOf'] = (service, id) => ejections?.of(service, id);
-  const context: EntryContext = { meters, random, ejectionOf };
+  const context: EntryContext = { meters, random, nowMs: () => clock.monotonicMs(), ejectionOf };
   let table: RoutingTable | undefined;
   let lost: Lost | undefined;
   let savedUnixMs = 0;
+  let warmedUpMs = -Infinity;
   let saved: RoutingTable | undefined;
   let stopListening: (() => void) | undefined;
+
+  // The only place where one table takes the place of another.
+  const replaceBy = (next: RoutingTable): void => {
+    for (const { service, cause } of panicChanges(table, next)) {
+      if (cause === undefined) logger.info({ service }, 'service.panic_over');
+      else logger.warn({ service, cause }, 'service.panic');
+    }
+    table = next;
+    let nextChangeMs = Infinity;
+    for (const { warmUp } of next.services.values()) nextChangeMs = Math.min(nextChangeMs, warmUp.nextChangeMs);
+    warmUps.set(Math.max(nextChangeMs, warmedUpMs + shortestWarmUpMs));
+  };
+  const judgeAnew = (...services: readonly string[]): void => {
+    if (table) replaceBy(tableJudgedAnew(table, services, context));
+  };
+  const warmUp = (): void => {
+    const nowMs = (warmedUpMs = clock.monotonicMs());
+    const due = [...(table?.services.values() ?? [])].filter((entry) => entry.warmUp.nextChangeMs <= nowMs);
+    judgeAnew(...due.map(({ name }) => name));
+  };
+  const warmUps = createAlarm({ clock, ring: warmUp });
 
   const inputFor = (view: CatalogView): TableInput => ({
     view,
@@ -81,20 +107,22 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
     const previous = table;
     const only = news.type === 'event' && news.change.type === 'service' ? news.change.service : undefined;
     if (lost) lost = { ...lost, instances: withoutKnown(lost.instances, view) };
+    let next: RoutingTable;
     if (news.type === 'reset' || !table || table.source === 'disk') {
       const before = lost;
       lost = lostBy(view, clock.monotonicMs() + keepLostMs);
       if (lost && lost !== before)
         logger.warn({ kept: countOf(lost), epoch: view.epoch, keepLostMs }, 'table.kept_lost_instances');
-      table = tableOf(inputFor(view), table);
+      next = tableOf(inputFor(view), table);
     } else if (news.change.type === 'service') {
-      table = tableWithService(table, news.change.service, inputFor(view));
+      next = tableWithService(table, news.change.service, inputFor(view));
     } else if (news.change.type === 'routes') {
-      table = tableWithRoutes(table, inputFor(view));
+      next = tableWithRoutes(table, inputFor(view));
     } else {
-      table = { ...table, revision: view.revision };
+      next = { ...table, revision: view.revision };
     }
-    if (options.onGone) for (const gone of goneBetween(previous, table, only)) options.onGone(gone);
+    replaceBy(next);
+    if (options.onGone) for (const gone of goneBetween(previous, next, only)) options.onGone(gone);
     forget();
   };
 
@@ -124,8 +152,9 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
       const found = await file.read();
       if (!found || table) return;
       savedUnixMs = found.savedUnixMs;
-      table = tableOf({ view: createCatalogView(found.snapshot), source: 'disk', context });
-      logger.info({ epoch: table.epoch, revision: table.revision, savedUnixMs }, 'table.loaded_from_disk');
+      replaceBy(tableOf({ view: createCatalogView(found.snapshot), source: 'disk', context }));
+      const { epoch, revision } = found.snapshot;
+      logger.info({ epoch, revision, savedUnixMs }, 'table.loaded_from_disk');
     } catch (error) {
       logger.warn({ err: error }, 'table.file_unusable');
     }
@@ -134,9 +163,10 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
   const look = async (): Promise<void> => {
     if (lost && clock.monotonicMs() >= lost.untilMs) {
       lost = undefined;
-      table = tableOf(inputFor(feed.view), table);
+      replaceBy(tableOf(inputFor(feed.view), table));
       forget();
-      logger.info({ epoch: table.epoch, revision: table.revision }, 'table.lost_instances_let_go');
+      const { epoch, revision } = feed.view;
+      logger.info({ epoch, revision }, 'table.lost_instances_let_go');
     }
     await save();
   };
@@ -155,15 +185,14 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
     name: 'table-keeper',
     async start(signal) {
       await load();
-      ejections?.listen((service) => {
-        if (table) table = tableWithEjections(table, service, context);
-      });
+      ejections?.serve({ changed: judgeAnew, settingsOf: (service) => table?.services.get(service)?.outlier });
       stopListening = feed.listen(onNews);
       if (feed.status().loaded) onNews({ type: 'reset', view: feed.view });
       await ticker.start(signal);
     },
     async stop() {
       stopListening?.();
+      warmUps.set(Infinity);
       await ticker.stop();
       await save().catch((error: unknown) => logger.warn({ err: error }, 'table.not_saved'));
     },

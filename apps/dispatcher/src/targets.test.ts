@@ -2,7 +2,7 @@ import { createMeters } from '@switchyard/proxy';
 import { instanceOf, policyOf } from './catalog-fixture.ts';
 import { serviceEntry, type ServiceEntry } from './targets.ts';
 
-const context = { meters: createMeters(), random: () => 0 };
+const context = { meters: createMeters(), random: () => 0, nowMs: () => 0 };
 const entryOf = (
   instances: Parameters<typeof serviceEntry>[0]['instances'],
   previous?: ServiceEntry,

@@ -1,22 +1,28 @@
 // Which instances of a service can be picked, and why not the others? From what the catalog says, for one service.
 import { pickerFor, type Picker, type PolicyContext } from '@switchyard/balancing';
 import { eligibilityOf, type Eligibility } from '@switchyard/catalog';
-import { isPanic, type Ejection } from '@switchyard/failure-detection';
-import { defaultServicePolicy, type Instance, type ServicePolicy } from '@switchyard/protocol';
+import { isPanic, type Ejection, type EjectionSettings } from '@switchyard/failure-detection';
+import { defaultServicePolicy, type Instance, type PolicyName, type ServicePolicy } from '@switchyard/protocol';
 import type { Meters, ServiceRules, Target, WhyNot } from '@switchyard/proxy';
-import { rulesOf } from './service-rules.ts';
+import { ejectionSettingsOf, rulesOf, slowStartOf } from './service-rules.ts';
+import { allWarm, warmedUp, type WarmUp } from './warm-up.ts';
 
 /** One service as the dispatcher sees it; replaced as a whole when something about it changes. */
 export interface ServiceEntry {
   readonly name: string;
   readonly policy: ServicePolicy;
   readonly rules: ServiceRules;
+  /** When an instance is left out for failures; undefined for never. */
+  readonly outlier: EjectionSettings | undefined;
   readonly instances: readonly Instance[];
   /** The eligible ones; when there are none, those that are better than nothing. */
   readonly picker: Picker<Target>;
   /** True when nobody is eligible and suspects take the traffic. */
   readonly lastResort: boolean;
-  /** Eligible, but ejected by this dispatcher: for a request that has nobody else left. */
+  /** True when this dispatcher would leave out so many that it leaves out nobody. */
+  readonly panic: boolean;
+  readonly warmUp: WarmUp;
+  /** Eligible, but left out by this dispatcher: for a request that has nobody else left. */
   readonly reserve: readonly Target[];
   /** Everybody who is not picked, with the reason. */
   readonly whyNot: readonly WhyNot[];
@@ -27,14 +33,20 @@ export interface ServiceFacts {
   readonly name: string;
   readonly policy: ServicePolicy | undefined;
   readonly instances: readonly Instance[];
+  /** Everybody counts as warmed up: the dispatcher has just begun to look. */
+  readonly settled?: boolean;
 }
 
 /** What all entries share. */
 export interface EntryContext {
   readonly meters: Meters;
   readonly random: () => number;
+  /** The monotonic clock of this process. */
+  readonly nowMs: () => number;
   /** What this dispatcher itself leaves out for a moment. */
   readonly ejectionOf?: (service: string, id: string) => Ejection | undefined;
+  /** Why probes of this dispatcher speak against an instance. */
+  readonly probedOut?: (service: string, id: string) => string | undefined;
 }
 
 /** The entry; the picker of `previous` goes on where it stands. */
@@ -45,42 +57,67 @@ export function serviceEntry(facts: ServiceFacts, context: EntryContext, previou
   const eligible = judged.filter(({ verdict }) => verdict.eligible);
   const lastResort = eligible.length === 0;
   const usable = lastResort ? judged.filter(({ verdict }) => !verdict.eligible && verdict.lastResort) : eligible;
-  const ejected = ejectedAmong(eligible, context);
+  const outlier = ejectionSettingsOf(policy);
+  const leftOut = leftOutOf(eligible, { outlier, context });
+  const panic = isPanic({ instances: eligible.length, ejected: leftOut.size, mostPercent: outlier?.mostPercent });
+  const ejected: ReadonlyMap<string, string> = panic ? new Map() : leftOut;
   const used = new Set(usable.map(({ instance }) => instance.id));
   const whyNot = judged.flatMap(({ instance: { id }, verdict }) => {
     const reason = verdict.eligible ? ejected.get(id) : used.has(id) ? undefined : verdict.reason;
     return reason === undefined ? [] : [{ id, reason }];
   });
   const all = usable.map(({ instance }) => targetOf(instance, context.meters));
-  const targets = all.filter(({ id }) => !ejected.has(id));
   const reserve = all.filter(({ id }) => ejected.has(id));
-  const picker = pickerOf(targets, { policy, context, previous: previous?.picker });
-  const rules = rulesOf(policy);
+  const isSettled = facts.settled === true || lastResort || panic;
+  const { warmUp, ...picked } = warmedUp({
+    targets: all.filter(({ id }) => !ejected.has(id)),
+    policy: policy.policy,
+    slowStart: slowStartOf(policy),
+    before: previous?.warmUp ?? allWarm,
+    isNew: isSettled ? () => false : newcomersTo(previous, instances),
+    nowMs: context.nowMs(),
+  });
+  const picker = pickerOf(picked, { context, previous: previous?.picker });
   return {
     name: facts.name,
     policy,
-    rules,
+    rules: rulesOf(policy),
+    outlier,
     instances,
     picker,
     lastResort: lastResort && usable.length > 0,
+    panic,
+    warmUp,
     reserve,
     whyNot,
   };
 }
 
-// Ejections that would leave too few are ignored altogether.
-function ejectedAmong(
+// Why this dispatcher would leave out some of those that are eligible.
+function leftOutOf(
   eligible: readonly { readonly instance: Instance }[],
-  { ejectionOf }: EntryContext,
+  { outlier, context }: { readonly outlier: EjectionSettings | undefined; readonly context: EntryContext },
 ): ReadonlyMap<string, string> {
-  const ejected = new Map<string, string>();
-  for (const { instance } of ejectionOf ? eligible : []) {
-    const ejection = ejectionOf?.(instance.service, instance.id);
-    if (!ejection) continue;
-    const forSeconds = (ejection.forMs / 1_000).toFixed(1);
-    ejected.set(instance.id, `ejected here for ${forSeconds} s after: ${ejection.reason}`);
+  const leftOut = new Map<string, string>();
+  for (const { instance } of eligible) {
+    const { service, id } = instance;
+    const ejection = outlier === undefined ? undefined : context.ejectionOf?.(service, id);
+    const reason = ejection === undefined ? context.probedOut?.(service, id) : wordsFor(ejection);
+    if (reason !== undefined) leftOut.set(id, reason);
   }
-  return isPanic({ instances: eligible.length, ejected: ejected.size }) ? new Map() : ejected;
+  return leftOut;
+}
+
+const wordsFor = ({ forMs, reason }: Ejection): string =>
+  `ejected here for ${(forMs / 1_000).toFixed(1)} s after: ${reason}`;
+
+// Who was not picked until now, or is another process than before under the same id.
+function newcomersTo(previous: ServiceEntry | undefined, instances: readonly Instance[]): (id: string) => boolean {
+  const picked = new Set(previous?.picker.candidates.map(({ id }) => id));
+  const before = new Map(previous?.instances.map(({ id, incarnation }) => [id, incarnation]));
+  const restarted = instances.filter(({ id, incarnation }) => incarnation > (before.get(id) ?? Infinity));
+  const isRestarted = new Set(restarted.map(({ id }) => id));
+  return (id) => !picked.has(id) || isRestarted.has(id);
 }
 
 // Addresses are checked when they are registered; one that was written around the registry must not stop the table.
@@ -111,20 +148,15 @@ export function policyContext(random: () => number): PolicyContext<Target> {
 }
 
 function pickerOf(
-  candidates: readonly Target[],
-  from: {
-    readonly policy: ServicePolicy;
-    readonly context: EntryContext;
-    readonly previous: Picker<Target> | undefined;
-  },
+  { targets, policy }: { readonly targets: readonly Target[]; readonly policy: PolicyName },
+  { context, previous }: { readonly context: EntryContext; readonly previous: Picker<Target> | undefined },
 ): Picker<Target> {
-  const { previous, policy } = from;
   const isSame =
-    previous?.policy === policy.policy &&
-    previous.candidates.length === candidates.length &&
-    previous.candidates.every((one, index) => isSameTarget(one, candidates[index]));
+    previous?.policy === policy &&
+    previous.candidates.length === targets.length &&
+    previous.candidates.every((one, index) => isSameTarget(one, targets[index]));
   if (isSame) return previous;
-  return pickerFor({ policy: policy.policy, candidates, context: policyContext(from.context.random) }, previous);
+  return pickerFor({ policy, candidates: targets, context: policyContext(context.random) }, previous);
 }
 
 function isSameTarget(one: Target, other: Target | undefined): boolean {

@@ -1,4 +1,5 @@
 import { createMeters, type DataPlane, type DataPlaneStats } from '@switchyard/proxy';
+import type { TableKeeper } from './table-keeper.ts';
 import { trafficText } from './traffic-metrics.ts';
 
 const stats: DataPlaneStats = {
@@ -17,6 +18,17 @@ const stats: DataPlaneStats = {
   refusalsByCode: { no_route: 2 },
 };
 const ejections = { totals: { connect: 3, timeout: 0, reset: 0, 'gateway-error': 1 } };
+const services = ['calm', 'alarmed', 'doubtful'].map((name) => [
+  name,
+  {
+    name,
+    panic: name === 'alarmed',
+    lastResort: name === 'doubtful',
+    warmUp: { sinceMs: new Map(name === 'calm' ? [['a', 1]] : []), nextChangeMs: Infinity },
+  },
+]);
+const keeperOf = (table: object | undefined) => ({ current: () => table }) as unknown as Pick<TableKeeper, 'current'>;
+const keeper = keeperOf({ services: new Map(services as [string, object][]) });
 const plane = { name: 'traffic', stats: () => stats } as unknown as DataPlane;
 
 describe('the metrics of the data plane', () => {
@@ -25,7 +37,7 @@ describe('the metrics of the data plane', () => {
     const meter = meters.of('shop', 'a"b');
     meter.requests = 7;
     meter.latency.record(3);
-    const text = trafficText({ meters, planes: [plane], ejections });
+    const text = trafficText({ meters, planes: [plane], ejections, keeper });
     const lines = text.trimEnd().split('\n');
     for (const line of lines)
       expect(line).toMatch(
@@ -39,13 +51,17 @@ describe('the metrics of the data plane', () => {
     );
     expect(text).toContain('switchyard_dispatcher_answers_total{listener="traffic",class="2xx"} 5\n');
     expect(text).toContain('switchyard_dispatcher_ejections_total{reason="connect"} 3\n');
+    expect(text).toContain('switchyard_dispatcher_panic{service="calm"} 0\n');
+    expect(text).toContain('switchyard_dispatcher_panic{service="alarmed"} 1\n');
+    expect(text).toContain('switchyard_dispatcher_panic{service="doubtful"} 1\n');
+    expect(text).toContain('switchyard_dispatcher_warming_instances{service="calm"} 1\n');
     expect(text).toContain('switchyard_dispatcher_refusals_total{listener="traffic",code="no_route"} 2\n');
   });
 
   it('are bounded by a number of instances', () => {
     const meters = createMeters();
     for (let index = 0; index < 1_005; index += 1) meters.of('shop', `i${index}`);
-    const text = trafficText({ meters, planes: [], ejections });
+    const text = trafficText({ meters, planes: [], ejections, keeper: keeperOf(undefined) });
     expect(text).toContain('switchyard_dispatcher_metrics_omitted 5\n');
     expect(text.match(/instance_requests_total\{/g)).toHaveLength(1_000);
   });

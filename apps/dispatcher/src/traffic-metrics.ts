@@ -3,9 +3,14 @@
 import type { FailureKind } from '@switchyard/failure-detection';
 import type { DataPlane, InstanceMeter, Meters } from '@switchyard/proxy';
 import type { Metrics } from '@switchyard/runtime';
+import { panicOf } from './panic.ts';
+import type { TableKeeper } from './table-keeper.ts';
+import type { ServiceEntry } from './targets.ts';
 
 /** Instances beyond this are left out of the text and counted in `switchyard_dispatcher_metrics_omitted`. */
 const mostInstances = 1_000;
+/** The same for services. */
+const mostServices = 1_000;
 const bucketSeconds: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 type Labels = Readonly<Record<string, string>>;
@@ -41,6 +46,7 @@ export interface TrafficSources {
   readonly meters: Meters;
   readonly planes: readonly DataPlane[];
   readonly ejections: { readonly totals: Readonly<Record<FailureKind, number>> };
+  readonly keeper: Pick<TableKeeper, 'current'>;
 }
 
 /** The metrics of the service with those of the data plane behind them. */
@@ -53,7 +59,7 @@ export function withTrafficMetrics(metrics: Metrics, sources: TrafficSources): M
 }
 
 /** The Prometheus text of the data plane. */
-export function trafficText({ meters, planes, ejections }: TrafficSources): string {
+export function trafficText({ meters, planes, ejections, keeper }: TrafficSources): string {
   const instances: { readonly labels: Labels; readonly meter: InstanceMeter }[] = [];
   let omitted = 0;
   meters.each((service, instance, meter) => {
@@ -72,9 +78,29 @@ export function trafficText({ meters, planes, ejections }: TrafficSources): stri
   for (const [reason, count] of Object.entries(ejections.totals)) {
     lines.push(sample('ejections_total', { reason }, count));
   }
-  begin(lines, 'metrics_omitted', { help: 'Instances that are not shown because there are too many', type: 'gauge' });
+  omitted += serviceLines(lines, [...(keeper.current()?.services.values() ?? [])]);
+  const many = 'Instances and services that are not shown because there are too many';
+  begin(lines, 'metrics_omitted', { help: many, type: 'gauge' });
   lines.push(sample('metrics_omitted', {}, omitted));
   return `${lines.join('\n')}\n`;
+}
+
+// How many services were not shown.
+function serviceLines(lines: string[], services: readonly ServiceEntry[]): number {
+  const shown = services.slice(0, mostServices);
+  const family = (name: string, help: string, read: (entry: ServiceEntry) => number): void => {
+    begin(lines, name, { help, type: 'gauge' });
+    for (const entry of shown) lines.push(sample(name, { service: entry.name }, read(entry)));
+  };
+  family('panic', '1 while too few would be left: nobody is left out, or suspects are used', (entry) =>
+    panicOf(entry) === undefined ? 0 : 1,
+  );
+  family(
+    'warming_instances',
+    'Instances that have just come and get a growing share',
+    ({ warmUp }) => warmUp.sinceMs.size,
+  );
+  return services.length - shown.length;
 }
 
 function histogram(lines: string[], labels: Labels, { latency }: InstanceMeter): void {
