@@ -42,6 +42,20 @@ describe('the demonstration back end', () => {
     expect(response.text).toBe(`Hello, World! I am ${id}\n`);
   });
 
+  it('refuses a request that is meant for another instance before it has any effect, whatever its address', async () => {
+    const { app: fresh } = setUp();
+    for (const path of ['/', '/whoami', '/echo', '/livez', '/nonsense']) {
+      const response = await request(fresh).post(path).set('Switchyard-Instance', 'demo-2').send('body');
+      expectProblem(response, 421, 'misdirected');
+      expect(response.body.why[0]).toBe('Switchyard-Instance: demo-2');
+    }
+
+    const meant = await request(fresh).get('/whoami').set('Switchyard-Instance', id);
+
+    expect(meant.status).toBe(200);
+    expect(meant.body.requests).toBe(1);
+  });
+
   it('tells at /whoami what it is and how the request arrived', async () => {
     const first = await request(app).post('/whoami?x=1').set('X-Shop', 'blue').send('body');
     const second = await request(app).get('/whoami');

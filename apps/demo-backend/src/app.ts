@@ -1,6 +1,7 @@
 // Which request gets which answer? The demonstration's own addresses first; all others belong to the common control API.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { misdirected } from '@switchyard/agent';
 import type { Refusal } from '@switchyard/protocol';
 import { sendProblem } from '@switchyard/http';
 import type { Logger, Metrics } from '@switchyard/runtime';
@@ -67,6 +68,11 @@ export const createDemoApp = (options: DemoAppOptions): RequestListener => {
     // A probe reads this to see that its address was not taken over by another process.
     res.setHeader('Switchyard-Instance', id);
     const { path } = targetOf(req);
+    const refusal = misdirected(req.headers['switchyard-instance'], id);
+    if (refusal) {
+      refuseRequest(req, res, { path, refusal });
+      return;
+    }
     const endpoint = endpointAt(path);
     if (!endpoint) {
       platform(req, res);

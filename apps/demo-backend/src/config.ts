@@ -52,7 +52,14 @@ export const demoSettings = {
     default: 1_000,
     min: 0,
     max: 60_000,
-    doc: 'Time between "I am leaving" and the end of the listener. Raising it gives slow readers of the catalog time to let go and makes each stop longer.',
+    doc: 'Time between "I am leaving" and the end of the listener when nobody can say whether every dispatcher has let go, or some still have upgraded connections here.',
+  }),
+  drainDeadlineMs: setting.durationMs({
+    env: 'SWITCHYARD_DEMO_DRAIN_DEADLINE_MS',
+    default: 3_500,
+    min: 0,
+    max: 600_000,
+    doc: 'Longest wait for dispatchers to finish what they have under way here; the instance leaves as soon as all have. More than 4 s needs a longer SWITCHYARD_SHUTDOWN_GRACE_MS too.',
   }),
   registryUrls: setting.list({
     env: 'SWITCHYARD_REGISTRY_URL',

@@ -18,7 +18,7 @@ export interface RegistrationOptions {
 /** The registration of this process as a part of it. Starts at once, whether or not a registry or Redis is there. */
 export const createRegistration = ({ context, config, port }: RegistrationOptions): Component => {
   const { instanceId: id, version, clock, logger, health } = context;
-  const { service, ttlMs, drainDelayMs, registryUrls } = config;
+  const { service, ttlMs, drainDelayMs, drainDeadlineMs, registryUrls } = config;
   const redis = config.beats === 'redis' ? createRedis(redisSettingsOf(config.redis), { logger, name: id }) : undefined;
   let agent: Agent | undefined;
 
@@ -28,13 +28,14 @@ export const createRegistration = ({ context, config, port }: RegistrationOption
     const commands = redis.connect('commands');
     const store = createCatalogStore(commands, id);
     const direct = createRedisRegistrar({ store, redis: commands, service, id, input });
-    // The registry checks what it is told; beats go the shorter way, which does not end with the registry.
-    return { ...inTurn(overHttp, direct), beat: inTurn(direct, overHttp).beat };
+    // The registry checks what it is told; the rest goes the shorter way, which does not end with the registry.
+    const { beat, drained } = inTurn(direct, overHttp);
+    return { ...inTurn(overHttp, direct), beat, ...(drained && { drained }) };
   };
 
   return {
     name: 'registration',
-    stopDeadlineMs: drainDelayMs + 6_000,
+    stopDeadlineMs: Math.max(drainDelayMs, drainDeadlineMs) + 6_000,
     start: async () => {
       const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: port() });
       const registrar = registrarFor({
@@ -47,7 +48,8 @@ export const createRegistration = ({ context, config, port }: RegistrationOption
         check: { type: 'http', path: '/livez' },
         role: 'member',
       });
-      agent = createAgent({ service, id, registrar, clock, logger, health, ttlMs, drainDelayMs });
+      const drain = { drainDelayMs, drainDeadlineMs };
+      agent = createAgent({ service, id, registrar, clock, logger, health, ttlMs, ...drain });
       await agent.start();
     },
     drain: async () => agent?.drain(),

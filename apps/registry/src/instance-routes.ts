@@ -96,7 +96,8 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed): Rout
   route({
     method: 'patch',
     path,
-    summary: 'Changes weight or intent of an instance',
+    summary: 'Changes weight or intent of an instance; the reason is kept, and told in the event',
+    description: 'After draining, GET .../drain says when every dispatcher has let the instance go.',
     tags,
     params: ref,
     body: instancePatchSchema,
@@ -112,10 +113,16 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed): Rout
   route({
     method: 'delete',
     path,
-    summary: 'Removes an instance',
+    summary: 'Removes an instance; the reason is told in the event',
     tags,
     params: ref,
-    query: z.strictObject({ reason: z.string().max(256).optional() }),
+    query: z.strictObject({
+      reason: z
+        .string()
+        .max(256)
+        .optional()
+        .meta({ description: 'why; "deregistered over HTTP" when it is not given' }),
+    }),
     responses: { 204: { description: 'It is gone' } },
     handle: async ({ params, query, headers }) => {
       const ifMatch = ifMatchOf(headers);

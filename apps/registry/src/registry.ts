@@ -2,10 +2,17 @@
 import type { RequestListener } from 'node:http';
 import type { CatalogStore } from '@switchyard/catalog';
 import { createApi } from '@switchyard/http';
-import { createCatalogFeed, createCatalogStore, createEpochKeeper, redisRefusal } from '@switchyard/redis';
+import {
+  createCatalogFeed,
+  createCatalogStore,
+  createDispatcherBoard,
+  createEpochKeeper,
+  redisRefusal,
+} from '@switchyard/redis';
 import type { Redis, RedisConnections } from '@switchyard/redis';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
 import { createCatalogService } from './catalog-service.ts';
+import { drainRoute } from './drain-route.ts';
 import { eventRoutes } from './event-routes.ts';
 import { watchFeed } from './feed-health.ts';
 import { instanceRoutes } from './instance-routes.ts';
@@ -42,6 +49,7 @@ export function createRegistry(context: {
     version,
     routes: [
       ...instanceRoutes(catalog, feed),
+      drainRoute({ store, board: createDispatcherBoard(redis) }),
       ...serviceRoutes(catalog, feed),
       ...trafficRoutes(catalog, feed),
       ...eventRoutes(store, feed, logger),

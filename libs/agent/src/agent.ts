@@ -3,12 +3,16 @@
 //   IDLE --start--> REGISTERING --registered--> BEATING --drain--> DRAINING --deregistered--> LEFT
 //                        ^------- unknown ---------'
 //
+// DRAINING waits until every live dispatcher has said that it does not pick the instance any more and has nothing under way
+// there (let-go.ts); where nobody can be asked, for a fixed time.
+//
 // REGISTERING repeats for ever with back-off, and never keeps the instance from serving. A beat that fails changes nothing:
 // the deadline in Redis decides, and whoever doubts asks the instance itself.
 import { OWN_DRAIN_REASON } from '@switchyard/protocol';
 import type { Result } from '@switchyard/protocol';
 import { backoff, withDeadline } from '@switchyard/runtime';
 import type { Clock, Component, Health, Logger } from '@switchyard/runtime';
+import { waitUntilLetGo } from './let-go.ts';
 import type { Registrar } from './registrar.ts';
 
 export interface AgentOptions {
@@ -21,8 +25,16 @@ export interface AgentOptions {
   readonly ttlMs: number;
   /** Ms between two beats; a third of `ttlMs`, so that two may be lost. */
   readonly beatEveryMs?: number;
-  /** Ms between the announcement and the deregistration, in which dispatchers let go; 1000. */
+  /**
+   * Ms between the announcement and the deregistration when it cannot be learned who has let go; 1000. Upgraded connections are
+   * not waited for any longer.
+   */
   readonly drainDelayMs?: number;
+  /**
+   * Ms that dispatchers get to finish what they have under way here; 3500, which fits into the 9 s that a service has to stop.
+   * Work that takes longer is finished after the deregistration, if the listener waits for it.
+   */
+  readonly drainDeadlineMs?: number;
   /** Ms that one call to the registrar may take; 2000. */
   readonly callDeadlineMs?: number;
   /** Gets (and logs) the check `registration`, which does not make the service unready: it serves all the same. */
@@ -65,12 +77,13 @@ const leaveDeadlineMs = 1_500;
 const jitterRatio = 0.1;
 
 /**
- * An agent. `start` returns at once; `drain` announces, keeps beating for the drain delay, deregisters; `stop` ends the loop.
+ * An agent. `start` returns at once; `drain` announces, keeps beating until it is let go, deregisters; `stop` ends the loop.
  * Give the listener no `drain` of its own: all parts drain at the same time, and it has to accept until the agent has left.
  */
 export const createAgent = (options: AgentOptions): Agent => {
   const { service, id, registrar, clock, logger, ttlMs, health, random = Math.random } = options;
   const { beatEveryMs = ttlMs / 3, drainDelayMs = 1_000, callDeadlineMs = 2_000 } = options;
+  const drainDeadlineMs = Math.max(drainDelayMs, options.drainDeadlineMs ?? 3_500);
   const target = `${service}/${id}`;
   const retry = backoff({ baseMs: firstRetryMs, maxMs: longestRetryMs, random });
   const stopped = new AbortController();
@@ -167,24 +180,29 @@ export const createAgent = (options: AgentOptions): Agent => {
 
   const leave = async (): Promise<void> => {
     phase = 'DRAINING';
+    const endMs = clock.monotonicMs() + drainDeadlineMs;
+    let letGo = 'was not registered';
     // A registration that lands after the deregistration would leave a ghost behind.
     await attempt;
     const reason = OWN_DRAIN_REASON;
     if (registrations > 0) {
-      logger.info({ target, drainDelayMs }, 'agent.draining');
-      accepted(await call('drain', leaveDeadlineMs, (signal) => registrar.drain(reason, signal)));
-      await rest(drainDelayMs);
+      logger.info({ target, drainDelayMs, drainDeadlineMs }, 'agent.draining');
+      const heard = accepted(await call('drain', leaveDeadlineMs, (signal) => registrar.drain(reason, signal)));
+      const { drained } = registrar;
+      // nobody lets go of an instance that nobody knows to be draining
+      const look = heard && drained ? (signal: AbortSignal) => drained(signal) : undefined;
+      letGo = await waitUntilLetGo({ look, rest, delayMs: drainDelayMs, endMs, clock, signal: stopped.signal });
     }
     // Also when no registration was confirmed: one whose answer was lost may be in the catalog.
     const left = accepted(
       await call('deregistration', leaveDeadlineMs, (signal) => registrar.deregister(reason, signal)),
     );
-    logger.info({ target, left }, 'agent.left');
+    logger.info({ target, left, letGo }, 'agent.left');
   };
 
   return {
     name: 'agent',
-    stopDeadlineMs: callDeadlineMs + drainDelayMs + 2 * leaveDeadlineMs,
+    stopDeadlineMs: callDeadlineMs + drainDeadlineMs + 2 * leaveDeadlineMs,
     start: () => {
       if (!loop) {
         phase = 'REGISTERING';

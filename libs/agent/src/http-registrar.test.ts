@@ -66,7 +66,7 @@ describe('createHttpRegistrar', () => {
       { method: 'PUT', url: at, type: json, body: JSON.stringify(input) },
       { method: 'POST', url: `${at}/heartbeat`, type: undefined, body: '' },
       { method: 'PATCH', url: at, type: json, body: '{"intent":"draining","reason":"it stops"}' },
-      { method: 'DELETE', url: at, type: undefined, body: '' },
+      { method: 'DELETE', url: `${at}?reason=it%20stops`, type: undefined, body: '' },
     ]);
   });
 
@@ -130,5 +130,25 @@ describe('createHttpRegistrar', () => {
 
   it('wants at least one registry', () => {
     expect(() => registrarAt()).toThrow('at least one registry URL');
+  });
+
+  it('asks who has let go, and takes nothing for an answer that is none', async () => {
+    const view = {
+      service: 'shop',
+      id: 'a:1',
+      intent: 'draining',
+      revision: 7,
+      done: false,
+      inFlight: 1,
+      tunnels: 0,
+      dispatchers: [],
+      problems: [],
+    };
+    const { url, seen } = await registry((res) => void res.writeHead(200).end(JSON.stringify(view)));
+    expect(await registrarAt(url).drained?.(signal)).toEqual(ok(view));
+    expect(seen).toMatchObject([{ method: 'GET', url: '/v1/services/shop/instances/a%3A1/drain' }]);
+
+    const other = await registry((res) => void res.writeHead(200).end('<html>'));
+    expect(await registrarAt(other.url).drained?.(signal)).toMatchObject({ ok: false });
   });
 });

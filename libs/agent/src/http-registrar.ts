@@ -1,5 +1,5 @@
 // How does an instance reach the registry? By the catalog API over HTTP, at the first of several registries that answers.
-import { decodeJson, isErrorCode, ok, problemSchema, refuse } from '@switchyard/protocol';
+import { decodeJson, drainViewSchema, isErrorCode, ok, problemSchema, refuse } from '@switchyard/protocol';
 import type { InstanceInput, Refusal, Result } from '@switchyard/protocol';
 import type { Registrar } from './registrar.ts';
 
@@ -14,8 +14,13 @@ export interface HttpRegistrarOptions {
   readonly timeoutMs?: number;
 }
 
-/** What a registry answered: the status, and the refusal when the status is not 2xx. */
-type Answer = { readonly ok: true } | { readonly ok: false; readonly status: number; readonly refusal: Refusal };
+/** What a registry answered: its body, or the status and the refusal when the status is not 2xx. */
+type Answer =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly status: number; readonly refusal: Refusal };
+
+/** Longer ones are refused. */
+const longestReason = 256;
 
 /** A registrar over the API of contract `/v1/services/{service}/instances/{id}`. Throws when `registryUrls` is empty. */
 export const createHttpRegistrar = (options: HttpRegistrarOptions): Registrar => {
@@ -46,22 +51,33 @@ export const createHttpRegistrar = (options: HttpRegistrarOptions): Registrar =>
     throw new Error(`no registry took ${method} ${what.path}: ${faults.join('; ')}`);
   };
 
-  const carry = async (method: string, body: object | undefined, signal: AbortSignal): Promise<Result<unknown>> => {
-    const answer = await ask(method, { path, ...(body && { body }) }, signal);
+  const carry = async (
+    method: string,
+    what: { readonly query?: string; readonly body?: object },
+    signal: AbortSignal,
+  ): Promise<Result<unknown>> => {
+    const { query = '', body } = what;
+    const answer = await ask(method, { path: path + query, ...(body && { body }) }, signal);
     return answer.ok ? ok(null) : { ok: false, error: answer.refusal };
   };
 
   return {
-    register: (signal) => carry('PUT', input, signal),
+    register: (signal) => carry('PUT', { body: input }, signal),
     beat: async (signal) => {
       const answer = await ask('POST', { path: `${path}/heartbeat` }, signal);
       if (answer.ok) return 'known';
       if (answer.refusal.code === 'unknown_instance' || answer.refusal.code === 'not_found') return 'unknown';
       throw new Error(`the registry refused the heartbeat: ${answer.refusal.detail}`);
     },
-    drain: (reason, signal) => carry('PATCH', { intent: 'draining', reason: reason.slice(0, 256) }, signal),
-    deregister: async (_reason, signal) => {
-      const answer = await carry('DELETE', undefined, signal);
+    drain: (reason, signal) =>
+      carry('PATCH', { body: { intent: 'draining', reason: reason.slice(0, longestReason) } }, signal),
+    drained: async (signal) => {
+      const answer = await ask('GET', { path: `${path}/drain` }, signal);
+      return answer.ok ? decodeJson(drainViewSchema, answer.text) : { ok: false, error: answer.refusal };
+    },
+    deregister: async (reason, signal) => {
+      const query = `?reason=${encodeURIComponent(reason.slice(0, longestReason))}`;
+      const answer = await carry('DELETE', { query }, signal);
       const gone = !answer.ok && (answer.error.code === 'unknown_instance' || answer.error.code === 'not_found');
       return gone ? ok(null) : answer;
     },
@@ -82,7 +98,7 @@ const askOne = async (
   });
   // Read in any case, so that the connection can serve the next beat.
   const text = await response.text();
-  return response.ok ? { ok: true } : { ok: false, status: response.status, refusal: refusalIn(response, text) };
+  return response.ok ? { ok: true, text } : { ok: false, status: response.status, refusal: refusalIn(response, text) };
 };
 
 /** The refusal in a problem document. Anything else that is no 2xx did not come from a registry. */

@@ -1,4 +1,5 @@
 import { ok, refuse } from '@switchyard/protocol';
+import type { DrainView } from '@switchyard/protocol';
 import { inTurn } from './registrar.ts';
 import type { Registrar } from './registrar.ts';
 
@@ -60,5 +61,16 @@ describe('inTurn', () => {
 
     await expect(both.beat(AbortSignal.abort(new Error('late')))).rejects.toThrow('http is away');
     expect(calls).toEqual(['http.beat']);
+  });
+
+  it('asks whoever can tell who has let go', async () => {
+    const calls: string[] = [];
+    const http = registrar('http', calls);
+    const view = { done: true } as DrainView;
+    const redis: Registrar = { ...registrar('redis', calls), drained: () => Promise.resolve(ok(view)) };
+
+    expect(await inTurn(http, redis).drained?.(signal)).toEqual(ok(view));
+    expect(await inTurn(redis, http).drained?.(signal)).toEqual(ok(view));
+    await expect(inTurn(http, http).drained?.(signal)).rejects.toThrow('this way does not tell who has let go');
   });
 });

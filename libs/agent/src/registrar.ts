@@ -1,5 +1,5 @@
 // Through what does an agent speak to the catalog? A port: over HTTP, straight to Redis, or one after the other.
-import type { Result } from '@switchyard/protocol';
+import type { DrainView, Result } from '@switchyard/protocol';
 
 /**
  * Keeps one instance in the catalog. A method rejects when nobody could be reached; a refusal (`ok: false`) is an answer and
@@ -12,6 +12,8 @@ export interface Registrar {
   readonly beat: (signal: AbortSignal) => Promise<'known' | 'unknown'>;
   /** Asks everybody to send no new traffic. */
   readonly drain: (reason: string, signal: AbortSignal) => Promise<Result<unknown>>;
+  /** Who still has requests here, and whether every dispatcher has let go. Without it, nobody can be asked. */
+  readonly drained?: (signal: AbortSignal) => Promise<Result<DrainView>>;
   /** Takes the instance out of the catalog. One that is not there counts as taken out. */
   readonly deregister: (reason: string, signal: AbortSignal) => Promise<Result<unknown>>;
 }
@@ -36,8 +38,14 @@ export const inTurn = (first: Registrar, second: Registrar): Registrar => {
     register: (signal) => attempt((one) => one.register(signal), signal),
     beat: (signal) => attempt((one) => one.beat(signal), signal),
     drain: (reason, signal) => attempt((one) => one.drain(reason, signal), signal),
+    drained: (signal) => attempt(drainedOf(signal), signal),
     deregister: (reason, signal) => attempt((one) => one.deregister(reason, signal), signal),
   };
 };
+
+const drainedOf =
+  (signal: AbortSignal) =>
+  ({ drained }: Registrar): Promise<Result<DrainView>> =>
+    drained?.(signal) ?? Promise.reject(new Error('this way does not tell who has let go'));
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
