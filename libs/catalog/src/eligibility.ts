@@ -22,7 +22,7 @@ export function eligibilityOf(instance: Instance): Eligibility {
     return no(`${word}${because(instance.intentReason)}`);
   }
   if (instance.role === 'standby') return no('on standby: the active instance takes the traffic');
-  if (instance.weight === 0) return no('its weight is 0');
+  if (instance.weight === 0) return no(`its weight is 0${because(instance.weightReason)}`);
   if (instance.liveness === 'suspect') return no(`suspected${because(instance.livenessReason)}`, true);
   return eligible;
 }

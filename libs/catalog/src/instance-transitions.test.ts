@@ -2,6 +2,7 @@ import { OWN_DRAIN_REASON, storedInstanceSchema } from '@switchyard/protocol';
 import type { Evidence, Instance } from '@switchyard/protocol';
 import { commitOf, inputOf, instanceOf } from './catalog-fixture.ts';
 import type { Decision } from './commit.ts';
+import { eligibilityOf } from './eligibility.ts';
 import {
   evictInstance,
   patchInstance,
@@ -149,6 +150,29 @@ describe('a patch', () => {
     if (!weighed.ok) throw new Error('it is registered');
     expect(stored(weighed.value)).toMatchObject({ intent: 'draining', intentReason: 'update', weight: 7 });
     expect(eventOf(weighed.value)).toBe('instance.updated');
+  });
+
+  it('keeps the reason of a weight with the weight, and tells it in the event', () => {
+    const weighed = patchInstance(instanceOf({ intent: 'draining', intentReason: 'update' }), ref, {
+      weight: 0,
+      reason: 'too slow',
+    });
+    if (!weighed.ok) throw new Error('it is registered');
+    expect(stored(weighed.value)).toMatchObject({ weight: 0, weightReason: 'too slow', intentReason: 'update' });
+    expect(commitOf(weighed.value).event.data).toMatchObject({
+      evidence: { because: 'requested', detail: 'too slow' },
+    });
+
+    const slow = after(instanceOf(), weighed.value);
+    expect(eligibilityOf({ ...slow, intent: 'in-service' })).toMatchObject({ reason: 'its weight is 0: too slow' });
+    expect(registerInstance(slow, ref, inputOf({ weight: 1 }), 1)).toEqual(unchanged);
+    expect(stored(registerInstance(slow, ref, inputOf({ weight: 3 }), 1))).not.toHaveProperty('weightReason');
+    const drained = patchInstance(slow, ref, { intent: 'in-service' });
+    if (!drained.ok) throw new Error('it is registered');
+    expect(stored(drained.value)).toMatchObject({ weight: 0, weightReason: 'too slow' });
+    const again = patchInstance(slow, ref, { weight: 5 });
+    if (!again.ok) throw new Error('it is registered');
+    expect(stored(again.value)).not.toHaveProperty('weightReason');
   });
 
   it('puts back into service without the reason of the drain', () => {

@@ -93,11 +93,11 @@ export function registerInstance(
     const next = { ...fresh, intent: 'in-service', liveness: 'alive', sinceMs: nowMs, incarnation: 1 } as const;
     return change(undefined, next, { type: 'instance.registered', deadline });
   }
-  const weight = current.declaredWeight === fresh.declaredWeight ? current.weight : fresh.weight;
+  const isWeightKept = current.declaredWeight === fresh.declaredWeight;
   const returning = current.liveness === 'dead';
   const next: StoredInstance = {
     ...fresh,
-    weight,
+    ...(isWeightKept ? weightOf(current) : {}),
     ...intentAfter(current),
     liveness: 'alive',
     sinceMs: current.liveness === 'alive' ? current.sinceMs : nowMs,
@@ -110,6 +110,10 @@ export function registerInstance(
     ? { because: 'registered', detail: 'it registered again while it was suspected' }
     : undefined;
   return change(current, next, { type, deadline, ...(evidence ? { evidence } : {}) });
+}
+
+function weightOf({ weight, weightReason }: Instance): Pick<StoredInstance, 'weight' | 'weightReason'> {
+  return { weight, ...(weightReason === undefined ? {} : { weightReason }) };
 }
 
 /** An operator's wish stands; the end of a process before this one does not. */
@@ -128,16 +132,20 @@ export function patchInstance(
   if (!current) return refuse('not_found', `${nameOf(ref)} is not registered`);
   const held = checkPrecondition(nameOf(ref), current, precondition);
   if (!held.ok) return held;
-  const { intentReason: _dropped, ...rest } = storedPart(current);
-  const reason = patch.intent === undefined ? current.intentReason : patch.reason;
+  const { intentReason: _intent, weightReason: _weight, ...rest } = storedPart(current);
+  const intentReason = patch.intent === undefined ? current.intentReason : patch.reason;
+  const isWeighed = patch.weight !== undefined && (patch.weight !== current.weight || patch.reason !== undefined);
+  const weightReason = isWeighed ? patch.reason : current.weightReason;
   const next: StoredInstance = {
     ...rest,
     weight: patch.weight ?? current.weight,
+    ...(weightReason === undefined ? {} : { weightReason }),
     intent: patch.intent ?? current.intent,
-    ...(reason === undefined ? {} : { intentReason: reason }),
+    ...(intentReason === undefined ? {} : { intentReason }),
   };
   if (sameJson(next, storedPart(current))) return ok(unchanged);
-  return ok(change(current, next, { type: 'instance.updated' }));
+  const evidence: Evidence | undefined = patch.reason ? { because: 'requested', detail: patch.reason } : undefined;
+  return ok(change(current, next, { type: 'instance.updated', ...(evidence ? { evidence } : {}) }));
 }
 
 /** Removes the record on its owner's wish, or because a dead one was kept long enough (`reaped`). */

@@ -99,7 +99,11 @@ export const instancePatchSchema = z
   .strictObject({
     weight: weightSchema.optional(),
     intent: intentSchema.optional(),
-    reason: z.string().max(256).optional(),
+    reason: z
+      .string()
+      .max(256)
+      .optional()
+      .meta({ description: 'why; kept with what it changes and told in the event' }),
   })
   .refine((patch) => patch.weight !== undefined || patch.intent !== undefined, {
     error: 'give "weight", "intent", or both',
@@ -136,6 +140,8 @@ export const storedInstanceSchema = z.object({
   url: z.string(),
   /** in force; PATCH changes it */
   weight: z.number(),
+  /** why PATCH changed it */
+  weightReason: z.string().optional(),
   /** what the owner registered with; while the owner repeats it, a changed `weight` stands */
   declaredWeight: z.number(),
   zone: z.string().optional(),
