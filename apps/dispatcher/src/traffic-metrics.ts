@@ -127,6 +127,9 @@ function listenerLines(lines: string[], planes: readonly DataPlane[]): void {
   family('requests_in_flight', 'Requests of clients under way', (stats) => stats.inFlight);
   family('retries_total', 'Second and further attempts', (stats) => stats.retriesTotal);
   family('retries_refused_total', 'Attempts beyond the retry budget', (stats) => stats.retriesRefusedTotal);
+  family('hedges_total', 'Requests asked of a second instance too', (stats) => stats.hedgesTotal);
+  family('queued_total', 'Requests that waited until an instance had room', (stats) => stats.queuedTotal);
+  family('queued', 'Requests that wait for room now', (stats) => stats.queued);
   family('redirects_total', 'Requests answered with a redirect', (stats) => stats.redirectsTotal);
   family(
     'client_aborts_total',

@@ -13,3 +13,5 @@ export type {
 export { isReapable } from './reap.ts';
 export { createOutlierDetector, defaultEjectionSettings, isPanic } from './ejection.ts';
 export type { Ejection, EjectionSettings, FailureKind, FailureSeen, OutlierDetector } from './ejection.ts';
+export { isStalled, stallLimitMs } from './stall.ts';
+export type { Silence } from './stall.ts';

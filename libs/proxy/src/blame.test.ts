@@ -25,12 +25,13 @@ const opened = async (origin: Promise<Origin>): Promise<Origin> => {
 };
 
 describe('what a failed attempt says about its instance', () => {
-  it('is heard of the first instance only: a request that kills where it comes condemns nobody else', async () => {
+  it('is heard of the first instance only, and no third one gets a request that kills where it comes', async () => {
     const poisoned = await opened(rawOrigin((socket) => socket.resetAndDestroy()));
     const { yard, heard } = await notingYard([poisoned.port, poisoned.port, poisoned.port]);
     await say(yard.port, get, { until: '502' });
     expect(heard).toEqual(['a reset it closed the connection before it answered']);
-    expect(yard.targets.map(({ meter }) => meter.errors)).toEqual([1, 1, 1]);
+    expect(yard.targets.map(({ meter }) => meter.errors)).toEqual([1, 1, 0]);
+    expect(yard.outcomes[0]?.why).toContain('not tried again: it reached 2 instances already');
   });
 
   it('names a refused connection, an answer that does not come, and a gateway error', async () => {

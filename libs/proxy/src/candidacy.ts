@@ -19,20 +19,29 @@ interface Asked {
 /** More lines than this are not for people. */
 const mostReasons = 32;
 
-/** The next instance that has room for one more request; when nobody else is left, one on trial that has a request already. */
-export function pickTarget(engine: Asked, service: string, candidacy: Candidacy): Target | undefined {
+/**
+ * The next instance that has room for one more request; when nobody else is left, one that hangs, or is on trial with a request
+ * already. Undefined: there is none; those that were passed over are excluded then.
+ */
+export function pickTarget(
+  engine: Asked,
+  { service, rules }: Pick<ForwardDecision, 'service' | 'rules'>,
+  candidacy: Candidacy,
+): Target | undefined {
   const { policy, limits } = engine.options;
-  let onTrial: Target | undefined;
+  const most = rules.inFlightPerInstance ?? limits.inFlightPerInstance;
+  let doubtful: Target | undefined;
   for (;;) {
     const target = policy.pick(service, candidacy.excluded);
-    if (target === undefined) return onTrial;
-    const { inFlight, onTrial: tried } = target.meter;
-    const hasRoom = inFlight < limits.inFlightPerInstance;
-    if (hasRoom && !(tried && inFlight > 0)) return target;
-    if (hasRoom) onTrial ??= target;
+    if (target === undefined) return doubtful;
+    const { inFlight, onTrial, stalled } = target.meter;
+    const hasRoom = inFlight < most;
+    const isDoubtful = stalled || (onTrial && inFlight > 0);
+    if (hasRoom && !isDoubtful) return target;
+    if (hasRoom) doubtful ??= target;
     candidacy.excluded.push(target.id);
-    const reason = hasRoom ? 'it is on trial with another request' : `it has ${inFlight} requests under way`;
-    candidacy.passedOver.push({ id: target.id, reason });
+    const trouble = stalled ? 'it hangs' : 'it is on trial with another request';
+    candidacy.passedOver.push({ id: target.id, reason: hasRoom ? trouble : `it has ${inFlight} requests under way` });
   }
 }
 
@@ -59,7 +68,7 @@ export function giveUp(
     why.push(`${id}: ${reason}`);
   };
   for (const { instance, outcome } of attempts) tell(instance, outcome);
-  if (candidacy.because !== undefined) why.push(`not tried again: ${candidacy.because}`);
+  if (candidacy.because !== undefined) why.push(candidacy.because);
   for (const { id, reason } of passedOver) if (!told.has(id)) tell(id, reason);
   for (const { id, reason } of engine.options.policy.whyNot(decision.service)) if (!told.has(id)) tell(id, reason);
   if (why.length === 0) why.push(`no instance of ${decision.service} is registered`);

@@ -8,6 +8,8 @@ export interface EngineCounters {
   requestsTotal: number;
   retriesTotal: number;
   retriesRefusedTotal: number;
+  hedgesTotal: number;
+  queuedTotal: number;
   redirectsTotal: number;
   clientAbortsTotal: number;
   truncatedTotal: number;
@@ -24,6 +26,8 @@ export function createCounters(): EngineCounters {
     requestsTotal: 0,
     retriesTotal: 0,
     retriesRefusedTotal: 0,
+    hedgesTotal: 0,
+    queuedTotal: 0,
     redirectsTotal: 0,
     clientAbortsTotal: 0,
     truncatedTotal: 0,

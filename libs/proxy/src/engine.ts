@@ -262,6 +262,12 @@ export interface DataPlaneStats {
   readonly retriesTotal: number;
   /** Attempts that the retry budget did not allow. */
   readonly retriesRefusedTotal: number;
+  /** Requests that were asked of a second instance because the first one took long. */
+  readonly hedgesTotal: number;
+  /** Requests that waited until an instance had room. */
+  readonly queuedTotal: number;
+  /** Requests that wait for that now. */
+  readonly queued: number;
   readonly redirectsTotal: number;
   /** Clients that went away before their answer was complete. */
   readonly clientAbortsTotal: number;

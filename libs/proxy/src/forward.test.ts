@@ -221,12 +221,19 @@ describe('limits', () => {
   });
 
   it('pass over an instance that has enough to do, and say so when all have', async () => {
-    const yard = await yardOf([await hanging(), await hanging()], { limits: { inFlightPerInstance: 1 } });
+    const yard = await yardOf([await hanging(), await hanging()], {
+      limits: { inFlightPerInstance: 1 },
+      rules: { queued: 0 },
+    });
     const waiting = [say(yard.port, get, { ms: 600 }), say(yard.port, get, { ms: 600 })];
     await eventually(() => yard.plane.stats().inFlight === 2);
     const heard = await say(yard.port, get);
     expect([statusOf(heard), problemIn(heard).code]).toEqual([503, 'overloaded']);
-    expect(problemIn(heard).why).toEqual(['a: it has 1 requests under way', 'b: it has 1 requests under way']);
+    expect(problemIn(heard).why).toEqual([
+      'this service has no queue',
+      'a: it has 1 requests under way',
+      'b: it has 1 requests under way',
+    ]);
     expect(yard.targets.map(({ meter }) => meter.requests)).toEqual([1, 1]);
     await Promise.all(waiting);
   });

@@ -22,6 +22,10 @@ export interface InstanceMeter {
   watched: boolean;
   /** Set by the owner of the engine: it was left out and has not answered since. Gets one request at a time. */
   onTrial: boolean;
+  /** Set by the engine: it says nothing at all while requests wait. */
+  stalled: boolean;
+  /** Monotonic ms when it said something, or got its first request while it had none. */
+  heardMs: number;
   /** Until the head of the answer, since the start. */
   readonly latency: LatencyHistogram;
   /** The same for the last one to two minutes: what people want to see. */
@@ -61,6 +65,8 @@ export function createInstanceMeter(): InstanceMeter {
     lastErrorUnixMs: 0,
     watched: false,
     onTrial: false,
+    stalled: false,
+    heardMs: 0,
     latency: createLatencyHistogram(),
     recent: createRecentLatency(),
   };

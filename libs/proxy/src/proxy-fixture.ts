@@ -9,10 +9,12 @@ import {
   defaultLimits,
   defaultServiceRules,
   defaultTimeouts,
+  type AccessLog,
   type DataPlane,
   type Limits,
   type RequestHead,
   type RequestOutcome,
+  type ServiceRules,
   type Target,
   type Timeouts,
   type TrafficPolicy,
@@ -112,6 +114,9 @@ export async function startYard(options: {
   readonly announceInstance?: boolean;
   readonly whyNot?: readonly WhyNot[];
   readonly clock?: Clock;
+  readonly rules?: Partial<ServiceRules>;
+  readonly claimReplay?: TrafficPolicy['claimReplay'];
+  readonly accessLog?: AccessLog;
   readonly observe?: TrafficPolicy['observe'];
   /** Called when the engine has read the head of a request, before an instance is asked. */
   readonly routed?: (head: RequestHead) => void;
@@ -138,7 +143,7 @@ export async function startYard(options: {
   const route = trafficRouteSchema.parse({ service: 'shop', ...options.route });
   const router = compileRoutes([{ name: 'all', route }], {
     random: () => 0,
-    rulesOf: () => defaultServiceRules,
+    rulesOf: () => ({ ...defaultServiceRules, ...options.rules }),
     durationMs: () => undefined,
   });
   const outcomes: RequestOutcome[] = [];
@@ -165,7 +170,9 @@ export async function startYard(options: {
       whyNot: () => options.whyNot ?? [],
       observe: options.observe ?? (() => undefined),
       report: (outcome) => outcomes.push(outcome),
+      ...(options.claimReplay && { claimReplay: options.claimReplay }),
     },
+    accessLog: options.accessLog,
   });
   await plane.start(new AbortController().signal);
   return { port: plane.address().port, plane, targets, outcomes, stop: () => plane.stop() };

@@ -5,6 +5,8 @@ const question: RetryQuestion = {
   method: 'GET',
   replayable: true,
   stale: false,
+  keyed: false,
+  reached: 1,
   attemptsMade: 1,
   attemptsAllowed: 3,
   elapsedMs: 10,
@@ -37,9 +39,24 @@ describe('the table of retries', () => {
     expect(again({ elapsedMs: 30_000 })).toBe(false);
   });
 
-  it('does not count a stale connection and lets the same instance have another go', () => {
-    expect(retryVerdict({ ...question, stale: true, attemptsMade: 3 })).toEqual({ again: true, sameAllowed: true });
+  it('does not count a stale connection and gives the same instance another go', () => {
+    const verdict = retryVerdict({ ...question, stale: true, attemptsMade: 2, reached: 2 });
+    expect(verdict).toEqual({ again: true, same: true, byKey: false });
     expect(again({ stale: true, method: 'POST' })).toBe(false);
+  });
+
+  it('sends no request to a third instance: it may be what kills them', () => {
+    expect(again({ reached: 2 })).toBe(false);
+    expect(again({ reached: 2, phase: 'unsent' })).toBe(false);
+    expect(again({ reached: 1, phase: 'unsent' })).toBe(true);
+  });
+
+  it.each(['POST', 'PATCH'])('sends a %s in doubt once more by its key, on a kept connection too', (method) => {
+    const verdict = { again: true, same: false, byKey: true };
+    expect(retryVerdict({ ...question, method, keyed: true })).toEqual(verdict);
+    expect(retryVerdict({ ...question, method, keyed: true, stale: true })).toEqual(verdict);
+    expect(retryVerdict({ ...question, method, keyed: true, phase: 'unsent' })).toMatchObject({ byKey: false });
+    expect(again({ method, keyed: true, phase: 'answering' })).toBe(false);
   });
 
   it('says why not', () => {

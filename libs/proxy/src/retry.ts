@@ -3,8 +3,10 @@
 //
 //   the request ...                        any method       idempotent, body kept
 //   was not sent (no connection)           again            again           when the body so far is kept
-//   was sent, no byte of an answer came    no               again
-//   was sent, an answer has begun          no               no
+//   was sent, no byte of an answer came    by its key       again           by its key: when it carries an Idempotency-Key that
+//   was sent, an answer has begun          no               no                          was not used for a replay before
+//
+// A request that has reached two instances goes to no third one: it may be what kills them.
 
 /** How far an attempt got. */
 export type AttemptPhase = 'unsent' | 'sent' | 'answering';
@@ -17,36 +19,48 @@ export interface RetryQuestion {
   readonly replayable: boolean;
   /**
    * A kept connection that the instance closed just when it was used again: not its failure. Does not use up an attempt,
-   * and the same instance may be tried again, once.
+   * and the same instance is tried again, once, on a new connection.
    */
   readonly stale: boolean;
+  /** It carries an Idempotency-Key, and somebody keeps count of those. */
+  readonly keyed: boolean;
+  /** Instances that it was sent to, this one included. */
+  readonly reached: number;
   readonly attemptsMade: number;
   readonly attemptsAllowed: number;
   readonly elapsedMs: number;
   readonly totalMs: number;
 }
 
-/** `sameAllowed`: the instance need not be excluded. */
+/** `same`: at the same instance, on a new connection. `byKey`: once its key has been claimed. */
 export type RetryVerdict =
-  { readonly again: true; readonly sameAllowed: boolean } | { readonly again: false; readonly because: string };
+  | { readonly again: true; readonly same: boolean; readonly byKey: boolean }
+  | { readonly again: false; readonly because: string };
 
 // TRACE is idempotent too, and refused before.
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
-const elsewhere: RetryVerdict = Object.freeze({ again: true, sameAllowed: false });
-const anywhere: RetryVerdict = Object.freeze({ again: true, sameAllowed: true });
+const elsewhere: RetryVerdict = Object.freeze({ again: true, same: false, byKey: false });
+const elsewhereByKey: RetryVerdict = Object.freeze({ again: true, same: false, byKey: true });
+const anew: RetryVerdict = Object.freeze({ again: true, same: true, byKey: false });
+const mostReached = 2;
+
+/** Sent twice, it does no more than sent once (RFC 9110 9.2.2). */
+export function isIdempotent(method: string): boolean {
+  return idempotent.has(method);
+}
 
 /** The verdict, with its reason when it is no. */
 export function retryVerdict(question: RetryQuestion): RetryVerdict {
   if (question.phase === 'answering') return no('its answer had begun');
-  if (question.phase === 'sent' && !idempotent.has(question.method)) {
-    return no(`${question.method} may have been carried out already`);
-  }
+  const inDoubt = question.phase === 'sent' && !idempotent.has(question.method);
+  if (inDoubt && !question.keyed) return no(`${question.method} may have been carried out already`);
   if (!question.replayable) return no('its body was too long to be kept');
   if (question.elapsedMs >= question.totalMs) return no(`${question.totalMs} ms had gone by`);
-  if (question.stale) return anywhere;
+  if (question.stale && !inDoubt) return anew;
+  if (question.reached >= mostReached) return no(`it reached ${question.reached} instances already`);
   if (question.attemptsMade >= question.attemptsAllowed) return no(`${question.attemptsMade} attempts were made`);
-  return elsewhere;
+  return inDoubt ? elsewhereByKey : elsewhere;
 }
 
 function no(because: string): RetryVerdict {

@@ -140,6 +140,8 @@ export class FieldSection {
         return this.contentLength < 0 ? 'content-length' : undefined;
       case Field.transferEncoding:
         if (seen || end - start !== 7 || !spells(bytes, start, 'chunked')) return 'transfer-encoding';
+        // a tab behind it is optional white space, and an unknown coding to node:http
+        for (let at = end; bytes[at] !== CR; at += 1) if (bytes[at] === TAB) return 'transfer-encoding';
         this.chunked = true;
         return undefined;
       case Field.connection:

@@ -89,6 +89,11 @@ export class AnswerRelay {
     this.#settle(0);
   }
 
+  /** The connection of the instance is gone. */
+  upstreamClosed(): void {
+    this.#passage.exchange.cut('its answer broke off');
+  }
+
   /** True when the answer has no end of its own. */
   isEventStream(): boolean {
     const { bytes, head } = this.#passage.upstream.reader;

@@ -25,6 +25,8 @@ export class ClientConnection {
   readonly peer: string;
   readonly trusted: boolean;
   readonly head = new RequestHead();
+  /** the present request goes to the access log */
+  logged = false;
   readonly #input = new ClientInput();
   /** so much of an incomplete head has been looked at */
   #looked = 0;
@@ -35,6 +37,7 @@ export class ClientConnection {
   /** the rest is thrown away, then the connection ends or goes on */
   #lingering: { readonly thenGoOn: boolean } | undefined;
   #ended = false;
+  #writtenBefore = 0;
   #forwarded = { authority: '', text: '' };
 
   constructor(engine: EngineState, socket: Socket) {
@@ -163,6 +166,7 @@ export class ClientConnection {
     engine.counters.requestsTotal += 1;
     engine.inFlight += 1;
     this.#deadlineMs = Infinity;
+    this.#beginLog();
     const exchange = beginRequest(this);
     if (exchange === undefined) return;
     this.#exchange = exchange;
@@ -174,6 +178,18 @@ export class ClientConnection {
     if (!exchange.over) exchange.start();
   }
 
+  #beginLog(): void {
+    const { accessLog } = this.engine.options;
+    if (accessLog === undefined) return;
+    this.logged = accessLog.wants();
+    this.#writtenBefore = this.socket.bytesWritten;
+  }
+
+  /** Bytes of the answer to the present request, once it is logged. */
+  answeredBytes(): number {
+    return this.socket.bytesWritten - this.#writtenBefore;
+  }
+
   #refuseHead(fault: Parameters<typeof headRefusal>[0]): void {
     const { refusal, status } = headRefusal(fault);
     this.engine.counters.requestsTotal += 1;
@@ -183,6 +199,7 @@ export class ClientConnection {
 
   /** Refuses a request that no exchange was made of, and ends the connection. */
   refuseUnread(refusal: Refusal, status?: number): void {
+    this.#beginLog();
     refuseUnread(this, refusal, status);
     this.exchangeOver(false);
   }
@@ -345,10 +362,7 @@ export class ClientConnection {
   sweep(nowMs: number): void {
     const exchange = this.#exchange;
     if (exchange !== undefined) {
-      if (nowMs > exchange.deadlineMs) {
-        exchange.deadlineMs = Infinity;
-        exchange.expire();
-      }
+      exchange.sweep(nowMs);
       return;
     }
     this.#noteTaken(nowMs);

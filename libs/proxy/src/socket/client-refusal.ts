@@ -5,6 +5,7 @@ import { countRefusal } from '../counters.ts';
 import { headText } from '../head-text.ts';
 import { refusalAnswer } from '../refusal.ts';
 import type { ClientConnection } from './client-connection.ts';
+import { noteEnd } from './request-end.ts';
 
 /** What is known of the refused request. `close`: the connection ends behind it. */
 export interface RefusedRequest {
@@ -28,23 +29,11 @@ export function sendRefusal(client: ClientConnection, refusal: Refusal, about: R
 /** Refuses a request that could not be read; the connection has to end, because where the next one begins is unknown. */
 export function refuseUnread(client: ClientConnection, refusal: Refusal, status?: number): void {
   const { engine } = client;
-  const { clock, policy } = engine.options;
   const requestId = engine.newRequestId();
   countRefusal(engine.counters, refusal.code);
   const sent = sendRefusal(client, refusal, { requestId, status, close: true, path: '/' });
-  policy.report({
-    requestId,
-    method: '',
-    target: '',
-    host: '',
-    route: undefined,
-    service: undefined,
-    end: 'refused',
-    status: sent,
-    code: refusal.code,
-    why: refusal.why ?? [],
-    attempts: [],
-    startedUnixMs: clock.unixMs(),
-    tookMs: 0,
-  });
+  const how = { end: 'refused', status: sent, code: refusal.code, why: refusal.why ?? [] } as const;
+  const startedMs = engine.options.clock.monotonicMs();
+  const nothing = { facts: undefined, decision: undefined, instance: undefined, firstByteMs: undefined };
+  noteEnd(client, how, { ...nothing, requestId, attempts: [], startedMs });
 }

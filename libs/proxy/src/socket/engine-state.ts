@@ -7,6 +7,7 @@ import type { TrustedPeers } from '../trusted-peers.ts';
 import type { Tunnel } from '../tunnel.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { UpstreamPools } from './upstream-pool.ts';
+import type { WaitingRooms } from './waiting-rooms.ts';
 
 /** Shared by everything in one engine. */
 export interface EngineState {
@@ -17,6 +18,7 @@ export interface EngineState {
   readonly clients: Set<ClientConnection>;
   readonly pools: UpstreamPools;
   readonly budgets: RetryBudgets;
+  readonly waiting: WaitingRooms;
   /** as many as upgraded connections */
   readonly tunnels: Set<Tunnel>;
   readonly deadlines: Deadlines;

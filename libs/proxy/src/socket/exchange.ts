@@ -1,60 +1,67 @@
-// How does one request go through? Attempt after attempt until one instance answers, then the answer at the pace of the
-// slower side. Every exchange ends exactly once: answered, refused, cut, or left by its client.
+// One request, from its head to the end of its answer: which attempts are made, what the client gets, how it ends.
 //
-//   CONNECTING -> SENDING -> AWAITING -> RELAYING -> over        each state has its own timeout
-//        \___________\___________/
-//                    v
-//       retry.ts: again elsewhere, or refused with the reason of each candidate
+//   ATTEMPTING -> RELAYING -> OVER        a failed attempt is followed by the next one where that is safe (tries.ts)
+//     ^  |                                refused, or cut when an answer had begun -> OVER
+//     '-HELD (hold.ts)
 import type { Refusal } from '@switchyard/protocol';
 import { countRefusal } from '../counters.ts';
 import type { AttemptRecord, RouteDecision } from '../engine.ts';
-import type { AnswerHead } from '../http1/answer-head.ts';
-import type { AttemptPhase } from '../retry.ts';
+import { misdirectedTo } from './answer-facts.ts';
 import { AnswerRelay, sendWhole } from './answer-relay.ts';
 import { interimText } from './answer-text.ts';
 import { Attempt } from './attempt.ts';
+import type { AttemptOwner, WholeAnswer } from './attempt.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { sendRefusal } from './client-refusal.ts';
-import { failureOf, overdue } from './failure.ts';
 import type { Failure } from './failure.ts';
 import { Forwarding } from './forwarding.ts';
+import { hedgeDelayMs } from './hedge.ts';
+import { Hold } from './hold.ts';
+import type { Held } from './hold.ts';
 import { redirectRequest } from './redirect-request.ts';
-import { reportEnd } from './request-facts.ts';
-import type { Ending, RequestFacts } from './request-facts.ts';
-import type { SharedUser } from './shared-connection.ts';
+import { noteEnd } from './request-end.ts';
+import type { Ending } from './request-end.ts';
+import type { RequestFacts } from './request-facts.ts';
+import type { Movable } from './stall-guard.ts';
 import { switchFault, switchProtocols } from './switch-protocols.ts';
 import { Tries } from './tries.ts';
-import type { NextTry } from './tries.ts';
-import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
+import type { Destination, NextTry } from './tries.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 
-type State = 'connecting' | 'sending' | 'awaiting' | 'relaying' | 'over';
+type State = 'attempting' | 'held' | 'relaying' | 'over';
 
 /** One request on its way through the engine. */
-export class Exchange implements UpstreamUser, SharedUser {
+export class Exchange implements AttemptOwner, Movable, Held {
+  readonly client: ClientConnection;
   readonly facts: RequestFacts;
+  readonly forwarding: Forwarding;
   readonly startedMs: number;
-  /** when the present state has lasted too long */
-  deadlineMs = Infinity;
   /** an event stream has no end of its own, so nobody waits for it when the engine drains */
   endless = false;
-  readonly #client: ClientConnection;
   readonly #decision: RouteDecision;
-  readonly #forwarding: Forwarding;
   #tries: Tries | undefined;
-  #state: State = 'connecting';
+  #state: State = 'attempting';
+  /** when a body that is relayed has stood still for too long; attempts have deadlines of their own */
+  #deadlineMs = Infinity;
   #attempt: Attempt | undefined;
+  /** asked as well, because the first one takes long */
+  #rival: Attempt | undefined;
+  #hold: Hold | undefined;
+  #hedge: NodeJS.Timeout | undefined;
   /** taken from the client before there was a connection */
   #unsent: Buffer[] = [];
   #relay: AnswerRelay | undefined;
   #status = 0;
+  #firstByteMs: number | undefined;
+  #instance: string | undefined;
   #continued = false;
   #mayShare = true;
 
   constructor(client: ClientConnection, decision: RouteDecision, facts: RequestFacts) {
-    this.#client = client;
+    this.client = client;
     this.#decision = decision;
     this.facts = facts;
-    this.#forwarding = new Forwarding(client, decision, facts);
+    this.forwarding = new Forwarding(client, decision, facts);
     this.startedMs = client.engine.options.clock.monotonicMs();
   }
 
@@ -73,127 +80,85 @@ export class Exchange implements UpstreamUser, SharedUser {
       this.refuse(decision.refusal);
       return;
     }
-    this.#tries = new Tries(this.#client.engine, decision);
-    const told = { facts: this.facts, candidacy: this.#tries.candidacy };
-    const goOn = decision.action === 'redirect' ? redirectRequest(this.#client, decision, told) : undefined;
-    if (goOn === undefined) this.#attemptAt(this.#tries.first(this.startedMs));
+    this.#tries = new Tries(this.client.engine, decision);
+    if (decision.action === 'proxy') {
+      this.goOn(this.#tries.first(this.startedMs));
+      return;
+    }
+    const goOn = redirectRequest(this.client, decision, { facts: this.facts, candidacy: this.#tries.candidacy });
+    this.#status = decision.redirectStatus;
+    if (goOn === undefined) this.refuse(this.#tries.nobody());
     else this.#over(goOn);
   }
 
-  #attemptAt(next: NextTry): void {
-    if ('refusal' in next) {
-      this.refuse(next.refusal);
-      return;
-    }
-    const { engine } = this.#client;
-    const attempt = new Attempt(engine, next, this.#attempts.length > 0);
-    this.#attempt = attempt;
-    const shared = this.#shareable && !next.fresh ? engine.pools.shared(next.target) : undefined;
-    if (shared !== undefined) {
-      this.#await();
-      attempt.share(shared, this, this.#forwarding.text());
-      return;
-    }
-    const upstream = attempt.alone(this, next.fresh || this.facts.upgrade);
-    if (upstream.connected) {
-      this.#send(upstream);
-      return;
-    }
-    this.#enter('connecting', engine.options.timeouts.connectMs);
-    if (!this.facts.body.done) this.#client.pause();
+  goOn(next: NextTry): void {
+    if ('target' in next) this.#attemptAt(next);
+    else if ('refusal' in next) this.refuse(next.refusal);
+    else this.#beHeld(next);
   }
 
-  /** Sent twice, it does no harm, and nothing follows its head. */
+  #beHeld(until: Exclude<NextTry, Destination | { readonly refusal: Refusal }>): void {
+    const decision = this.#decision;
+    if (this.#tries === undefined || decision.action === 'refuse') return;
+    this.#state = 'held';
+    this.#hold ??= new Hold(this, decision, this.#tries);
+    if ('claim' in until) {
+      this.#hold.forKey(until.claim);
+      return;
+    }
+    const refusal = this.#hold.forRoom();
+    if (refusal !== undefined) this.refuse(refusal);
+  }
+
+  #attemptAt(destination: Destination): void {
+    this.#state = 'attempting';
+    const attempt = new Attempt(this, { ...destination, isRetry: this.#attempts.length > 0 });
+    this.#attempt = attempt;
+    this.#instance = attempt.target.id;
+    attempt.begin({ mayShare: this.#shareable, fresh: destination.fresh });
+    if (this.#decision.action === 'refuse' || this.#decision.rules.hedge === undefined) return;
+    const afterMs = hedgeDelayMs(this.#decision.rules.hedge, attempt.target.meter);
+    if (afterMs !== undefined) this.#hedge ??= setTimeout(this.#askAnother, afterMs).unref();
+  }
+
+  /** Sent twice, it does no harm, and nothing follows its head. A body that comes after a HEAD would be taken for an answer. */
   get #shareable(): boolean {
     const { method, body, upgrade } = this.facts;
     return method === 'GET' && body.done && !upgrade && this.#mayShare;
   }
 
-  get method(): string {
-    return this.facts.method;
-  }
-
-  wholeAnswer(bytes: Buffer, head: AnswerHead, end: number): void {
+  readonly #askAnother = (): void => {
     const attempt = this.#attempt;
-    if (attempt === undefined) return;
-    this.#status = head.status;
-    attempt.answered(head.status, end - head.end);
-    const client = this.#client;
-    const goOn = client.wantsKeepAlive && !client.engine.draining;
-    sendWhole({ client, facts: this.facts, instance: attempt.target.id, goOn }, { bytes, head, end });
-    attempt.close();
-    this.#attempt = undefined;
-    this.#over(goOn);
-  }
+    if (this.#state !== 'attempting' || attempt === undefined || attempt.heard) return;
+    const destination = this.#tries?.rival(attempt, this);
+    if (destination === undefined) return;
+    this.client.engine.counters.hedgesTotal += 1;
+    this.#rival = new Attempt(this, { ...destination, isRetry: true });
+    this.#rival.begin({ mayShare: false, fresh: false });
+  };
 
-  takeOver(connection: UpstreamConnection, bytes: Buffer): void {
-    if (this.#attempt === undefined) return;
-    this.#attempt.upstream = connection;
-    connection.use(this);
-    if (bytes.length > 0) this.upstreamData(bytes);
-  }
-
-  displaced(): void {
-    const attempt = this.#attempt;
-    if (attempt === undefined || this.#tries === undefined) return;
-    this.#attempt = undefined;
-    this.#mayShare = false;
-    this.#attemptAt(this.#tries.displaced(attempt));
-  }
-
-  sharedFailed({ heard, connected, error, reason }: Parameters<SharedUser['sharedFailed']>[0]): void {
-    const phase: AttemptPhase = heard ? 'answering' : connected ? 'sent' : 'unsent';
-    this.#mayShare = false;
-    const failure = failureOf(error, phase, connected && !heard);
-    this.#fail({ phase, ...failure, ...(reason === undefined ? {} : { reason }) });
-  }
-
-  #enter(state: State, forMs: number): void {
-    this.#state = state;
-    this.deadlineMs = this.#client.engine.options.clock.monotonicMs() + forMs;
-  }
-
-  upstreamConnected(): void {
-    if (this.#attempt?.upstream) this.#send(this.#attempt.upstream);
-  }
-
-  #send(upstream: UpstreamConnection): void {
-    const { body, expectsContinue } = this.facts;
-    const again = this.#attempts.length > 0;
-    upstream.send(this.#forwarding.text(), again ? body.keptParts : this.#unsent);
+  bodyParts(): readonly Buffer[] {
+    const parts = this.#attempts.length > 0 || this.#rival !== undefined ? this.facts.body.keptParts : this.#unsent;
     this.#unsent = [];
-    if (body.done || expectsContinue) this.#await();
-    else this.#enter('sending', this.#forwarding.idleMs);
-    if (!body.done && !upstream.socket.writableNeedDrain) this.#client.resume();
-  }
-
-  #await(): void {
-    this.#enter('awaiting', this.#forwarding.responseMs);
+    return parts;
   }
 
   /** The client sent more of the body: `body.part`; it has been checked and kept already. */
   clientBody(): void {
     const { body } = this.facts;
     const { part } = body;
-    const problem = body.problem(this.#client.engine.options.limits.bodyBytes);
+    const problem = body.problem(this.client.engine.options.limits.bodyBytes);
     if (problem !== undefined) {
       this.refuse(problem);
       return;
     }
-    const upstream = this.#attempt?.upstream;
-    if (this.#state === 'connecting' || upstream === undefined) {
+    const attempt = this.#attempt;
+    if (attempt?.takesBody !== true) {
       if (part.length > 0) this.#unsent.push(part);
       return;
     }
-    if (part.length > 0 && !upstream.socket.write(part)) this.#client.pause();
+    attempt.sendBody(part);
     if (this.#state === 'relaying') this.moved();
-    else if (body.done) this.#await();
-    else this.#enter('sending', this.#forwarding.idleMs);
-  }
-
-  upstreamDrained(): void {
-    if (this.#state === 'sending') this.#enter('sending', this.#forwarding.idleMs);
-    if (!this.facts.body.done) this.#client.resume();
   }
 
   /** The client took everything that was written. */
@@ -205,80 +170,107 @@ export class Exchange implements UpstreamUser, SharedUser {
 
   /** Bytes of the answer moved. */
   moved(): void {
-    this.#enter('relaying', this.#forwarding.idleMs);
+    const nowMs = this.client.engine.options.clock.monotonicMs();
+    this.#deadlineMs = nowMs + this.forwarding.idleMs;
+    if (this.#attempt !== undefined) this.#attempt.target.meter.heardMs = nowMs;
   }
 
-  upstreamData(bytes: Buffer): void {
-    const attempt = this.#attempt;
-    const upstream = attempt?.upstream;
-    if (attempt === undefined || upstream === undefined) return;
-    attempt.heard = true;
-    if (this.#relay !== undefined) {
-      this.#relay.feed(bytes, 0);
-      return;
-    }
-    if (this.#state === 'connecting') {
-      this.#fail({ phase: 'answering', reason: 'it spoke before it was asked' });
-      return;
-    }
-    const { reader } = upstream;
-    const { answerHeadBytes } = this.#client.engine.options.limits;
-    const outcome = reader.read(bytes, { limit: answerHeadBytes, interim: this.#interim });
-    if (outcome === 'incomplete') return;
-    if (outcome === 'complete') {
-      this.#status = reader.head.status;
-      if (this.#status === 101) this.#switched(attempt, upstream);
-      else this.#answered(attempt, upstream);
-      return;
-    }
-    const tooLarge = outcome === 'too-large' || outcome === 'too-many-fields';
-    const reason = tooLarge ? 'the head of its answer is too large' : `its answer is not HTTP (${outcome})`;
-    this.#fail({ phase: 'answering', reason });
+  onDisplaced(attempt: Attempt): void {
+    this.#mayShare = false;
+    if (attempt !== this.#attempt || this.#tries === undefined) return;
+    this.#attempt = undefined;
+    this.goOn(this.#tries.again());
   }
 
   /** 100 only when it was asked for, and once; others to clients that know them. */
-  readonly #interim = (bytes: Buffer): void => {
-    const head = this.#attempt?.upstream?.reader.head;
+  onInterim(attempt: Attempt, bytes: Buffer): void {
+    const head = attempt.upstream?.reader.head;
     if (this.facts.minor === 0 || head === undefined) return;
-    if (head.status !== 100) this.#client.write(interimText(bytes, head));
+    if (head.status !== 100) this.client.write(interimText(bytes, head));
     else if (this.facts.expectsContinue && !this.#continued) {
       this.#continued = true;
-      this.#client.write('HTTP/1.1 100 Continue\r\n\r\n');
-      if (!this.facts.body.done) this.#enter('sending', this.#forwarding.idleMs);
+      this.client.write('HTTP/1.1 100 Continue\r\n\r\n');
+      attempt.continued();
     }
-  };
+  }
 
-  #answered(attempt: Attempt, upstream: UpstreamConnection): void {
-    const client = this.#client;
-    const { target } = attempt;
+  onWholeAnswer(attempt: Attempt, answer: WholeAnswer): void {
+    const { client } = this;
+    const { head, end } = answer;
+    if (head.status === 421 && this.#isMisdirected(attempt, answer)) return;
+    this.#settleOn(attempt, head.status);
+    attempt.answered(head.status, end - head.end);
+    const goOn = client.wantsKeepAlive && !client.engine.draining;
+    sendWhole({ client, facts: this.facts, instance: attempt.target.id, goOn }, answer);
+    this.answered(goOn);
+  }
+
+  onAnswer(attempt: Attempt, upstream: UpstreamConnection): void {
+    const { client } = this;
+    const { reader } = upstream;
+    const { status } = reader.head;
+    if (status === 421 && this.#isMisdirected(attempt, reader)) return;
+    this.#settleOn(attempt, status);
+    if (status === 101) {
+      this.#switched(attempt, upstream);
+      return;
+    }
     const { body, expectsContinue, upgrade } = this.facts;
-    attempt.answered(this.#status, this.#shareable ? upstream.reader.head.bodyBytes(this.method) : undefined);
+    attempt.answered(status, this.#shareable ? reader.head.bodyBytes(this.facts.method) : undefined);
     body.settle();
     // a client that was not told to continue may skip its body, one that wanted to switch may have begun to: what comes
     // next could not be told apart
     const uncertain = upgrade || (expectsContinue && !this.#continued && !body.done);
     const keepAlive = client.wantsKeepAlive && !uncertain && !client.engine.draining;
-    const relay = new AnswerRelay({ client, exchange: this, upstream, keepAlive, instance: target.id });
+    const relay = new AnswerRelay({ client, exchange: this, upstream, keepAlive, instance: attempt.target.id });
     this.#relay = relay;
+    attempt.relay = relay;
     this.endless = relay.isEventStream();
+    this.#state = 'relaying';
     this.moved();
     relay.begin();
   }
 
+  /** This attempt's answer is the one that counts. */
+  #settleOn(attempt: Attempt, status: number): void {
+    clearTimeout(this.#hedge);
+    const other = attempt === this.#attempt ? this.#rival : this.#attempt;
+    this.#attempt = attempt;
+    this.#rival = undefined;
+    other?.leave();
+    this.#status = status;
+    this.#instance = attempt.target.id;
+    if (this.client.logged) this.#firstByteMs = this.client.engine.options.clock.monotonicMs() - this.startedMs;
+  }
+
+  /** Whether the answer says that somebody else is at the address, and the request goes elsewhere for it. */
+  #isMisdirected(attempt: Attempt, answer: Pick<WholeAnswer, 'bytes' | 'head'>): boolean {
+    const other = misdirectedTo(answer, attempt.target.id);
+    const reason = other === undefined ? 'it says that this is not for it (421)' : `${other} is at its address now`;
+    const failure: Failure = { phase: 'unsent', reason, timedOut: false, stale: false, ours: other === undefined };
+    if (other !== undefined || attempt === this.#rival) {
+      attempt.fail(failure);
+      return true;
+    }
+    // an instance that does not check for whom a request is may have reasons of its own
+    const destination = this.#tries?.elsewhere(attempt, failure, this);
+    if (destination === undefined) return false;
+    attempt.leave();
+    this.#attemptAt(destination);
+    return true;
+  }
+
   #switched(attempt: Attempt, upstream: UpstreamConnection): void {
-    const fault = this.facts.upgrade
-      ? switchFault(this.#client, upstream)
-      : 'it switched protocols without being asked';
+    const fault = this.facts.upgrade ? switchFault(this.client, upstream) : 'it switched protocols without being asked';
     if (fault !== undefined) {
-      this.#fail({ phase: 'answering', reason: fault });
+      attempt.fail({ phase: 'answering', reason: fault });
       return;
     }
     const { target } = attempt;
     this.#attempt = undefined;
     attempt.close();
-    this.#drop();
-    if (this.#attempts.length > 0) this.#report({ end: 'answered', status: this.#status });
-    switchProtocols({ client: this.#client, upstream, target, requestId: this.facts.requestId });
+    this.#end({ end: 'answered', status: this.#status });
+    switchProtocols({ client: this.client, upstream, target, requestId: this.facts.requestId });
   }
 
   /** The answer was handed over completely; the connection of the instance has been put away. */
@@ -289,84 +281,77 @@ export class Exchange implements UpstreamUser, SharedUser {
   }
 
   #over(goOn: boolean): void {
-    this.#drop();
-    if (this.#attempts.length > 0) this.#report({ end: 'answered', status: this.#status });
-    this.#client.exchangeOver(goOn);
+    this.#end({ end: 'answered', status: this.#status });
+    this.client.exchangeOver(goOn);
   }
 
-  upstreamEnded(): void {
-    if (this.#relay === undefined) this.#closedUnanswered(undefined);
-    else this.#relay.upstreamEnded();
-  }
-
-  upstreamClosed(error: NodeJS.ErrnoException | undefined): void {
-    if (this.#state === 'over') return;
-    if (this.#relay === undefined) this.#closedUnanswered(error);
-    else this.cut('its answer broke off');
-  }
-
-  #closedUnanswered(error: NodeJS.ErrnoException | undefined): void {
-    const heard = this.#attempt?.heard === true;
-    const phase: AttemptPhase = this.#state === 'connecting' ? 'unsent' : heard ? 'answering' : 'sent';
-    this.#fail({ phase, ...failureOf(error, phase, this.#attempt?.upstream?.reused === true && !heard) });
-  }
-
-  /** The attempt is over without an answer. */
-  #fail(failure: Pick<Failure, 'phase' | 'reason'> & Partial<Failure>): void {
-    const attempt = this.#attempt;
+  onFailure(attempt: Attempt, failure: Failure): void {
     const tries = this.#tries;
-    if (attempt === undefined || tries === undefined) return;
-    this.#attempt = undefined;
-    attempt.destroy();
-    this.#attemptAt(tries.after(attempt, { timedOut: false, stale: false, ours: false, ...failure }, this));
+    if (tries === undefined || this.over) return;
+    this.#mayShare = false;
+    const other = attempt === this.#rival ? this.#attempt : this.#rival;
+    this.#rival = undefined;
+    this.#attempt = other;
+    if (other === undefined) this.goOn(tries.after(attempt, failure, this));
+    else tries.note(attempt, failure);
   }
 
   /** The answer broke off: the client must not take what came for a whole one. */
   cut(reason: string): void {
-    this.#client.engine.counters.truncatedTotal += 1;
+    this.client.engine.counters.truncatedTotal += 1;
     if (this.#attempt) this.#tries?.cut(this.#attempt, reason);
-    this.#drop();
-    this.#report({ end: 'cut', status: this.#status });
-    this.#client.breakOff(this.#relay?.form === 'plain-until-close');
+    this.#end({ end: 'cut', status: this.#status });
+    this.client.breakOff(this.#relay?.form === 'plain-until-close');
   }
 
-  /** The present state has lasted too long. */
-  expire(): void {
-    const state = this.#state;
-    const { idleMs, responseMs } = this.#forwarding;
-    const heard = this.#attempt?.heard === true;
-    if (state === 'over') return;
-    if (state === 'relaying') {
-      if (this.#client.full) this.#client.destroy();
+  onClientStalled(): void {
+    const detail = `The body of the request stood still for ${this.forwarding.idleMs} ms.`;
+    this.refuse({ code: 'timed_out', detail }, 408);
+  }
+
+  /** Looks at its deadlines. */
+  sweep(nowMs: number): void {
+    if (nowMs > this.#deadlineMs) {
+      if (this.client.full) this.client.destroy();
       else this.cut('its answer stood still');
-    } else if (state === 'connecting') {
-      this.#fail(overdue(state, { limitMs: this.#client.engine.options.timeouts.connectMs, heard }));
-    } else if (state === 'awaiting') {
-      this.#fail(overdue(state, { limitMs: responseMs, heard }));
-    } else if (this.#attempt?.upstream?.socket.writableNeedDrain) {
-      // whoever stands still is to blame: an instance that takes nothing, or a client that sends nothing
-      this.#fail(overdue(state, { limitMs: idleMs, heard }));
-    } else this.refuse({ code: 'timed_out', detail: `The body of the request stood still for ${idleMs} ms.` }, 408);
+    }
+    if (this.#hold !== undefined && nowMs > this.#hold.deadlineMs) this.refuse(this.#hold.overdue());
+    if (this.#attempt !== undefined && nowMs > this.#attempt.deadlineMs) this.#attempt.expire();
+    if (this.#rival !== undefined && nowMs > this.#rival.deadlineMs) this.#rival.expire();
+  }
+
+  get waitingAttempt(): Attempt | undefined {
+    return this.#rival === undefined && this.#attempt?.isWaiting === true ? this.#attempt : undefined;
+  }
+
+  moveOn(reason: string): void {
+    const attempt = this.waitingAttempt;
+    if (attempt === undefined) return;
+    const failure: Failure = { phase: 'sent', reason, timedOut: true, stale: false, ours: false };
+    const destination = this.#tries?.elsewhere(attempt, failure, this);
+    if (destination === undefined) return;
+    attempt.leave();
+    this.#mayShare = false;
+    this.#attemptAt(destination);
   }
 
   /** An instance is gone: if this request is with it and has no answer yet, it has failed there. */
   instanceGone(service: string, id: string, reason: string): void {
-    const attempt = this.#attempt;
-    if (attempt?.target.id !== id || attempt.target.service !== service || attempt.heard) return;
-    this.#fail({ phase: this.#state === 'connecting' ? 'unsent' : 'sent', reason, removed: true });
+    this.#rival?.instanceGone(service, id, reason);
+    this.#attempt?.instanceGone(service, id, reason);
   }
 
   /** Answers with a refusal in place of an instance. */
   refuse(refusal: Refusal, status?: number): void {
-    const client = this.#client;
+    const { client } = this;
     const { body, expectsContinue, upgrade, requestId, target } = this.facts;
     const begun = this.#relay !== undefined;
-    this.#drop();
     countRefusal(client.engine.counters, refusal.code);
     const uncertain = body.broken || expectsContinue || upgrade || client.engine.draining;
     const goOn = !uncertain && client.wantsKeepAlive;
+    this.#drop();
     const sent = begun ? 0 : sendRefusal(client, refusal, { requestId, status, close: !goOn, path: target.path });
-    this.#report({ end: 'refused', status: sent, code: refusal.code, why: refusal.why ?? [] });
+    this.#end({ end: 'refused', status: sent, code: refusal.code, why: refusal.why ?? [] });
     if (begun) client.breakOff(this.#relay?.form === 'plain-until-close');
     else client.exchangeOver(goOn);
   }
@@ -374,24 +359,33 @@ export class Exchange implements UpstreamUser, SharedUser {
   /** The client went away. */
   abandon(): void {
     if (this.over) return;
-    this.#client.engine.counters.clientAbortsTotal += 1;
-    this.#drop();
-    this.#report({ end: 'left', status: this.#status });
+    this.client.engine.counters.clientAbortsTotal += 1;
+    this.#end({ end: 'left', status: this.#status });
   }
 
+  /** Lets go of everything that it holds. */
   #drop(): void {
+    this.#hold?.end();
     this.#state = 'over';
-    this.deadlineMs = Infinity;
-    const attempt = this.#attempt;
+    this.#deadlineMs = Infinity;
+    clearTimeout(this.#hedge);
+    this.#attempt?.leave();
     this.#attempt = undefined;
-    attempt?.destroy();
-    attempt?.close();
+    this.#rival?.leave();
+    this.#rival = undefined;
     this.facts.body.settle();
   }
 
-  #report(how: Ending): void {
-    const { facts, startedMs } = this;
-    const course = { facts, decision: this.#decision, attempts: this.#attempts, startedMs };
-    reportEnd(this.#client.engine, course, how);
+  #end(how: Ending): void {
+    this.#drop();
+    noteEnd(this.client, how, {
+      facts: this.facts,
+      requestId: this.facts.requestId,
+      decision: this.#decision,
+      attempts: this.#attempts,
+      startedMs: this.startedMs,
+      instance: this.#instance,
+      firstByteMs: this.#firstByteMs,
+    });
   }
 }

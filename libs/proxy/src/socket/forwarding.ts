@@ -23,8 +23,8 @@ export class Forwarding {
     this.#facts = facts;
   }
 
-  /** The head as it goes to an instance. */
-  text(): string {
+  /** The head as it goes to the instance with this id, which checks it: its address may be somebody else's by now. */
+  text(instance: string): string {
     const client = this.#client;
     const decision = this.#decision;
     const { target, authority, requestId, upgrade } = this.#facts;
@@ -37,6 +37,7 @@ export class Forwarding {
       forwarded: client.forwarded(authority, decision.stripPrefix),
       via: client.engine.options.via,
       requestId,
+      instance,
       upgrade,
     });
   }

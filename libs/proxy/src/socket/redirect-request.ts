@@ -19,11 +19,11 @@ export function redirectRequest(
   { facts, candidacy }: { readonly facts: RequestFacts; readonly candidacy: Candidacy },
 ): boolean | undefined {
   const { engine } = client;
-  let target = pickTarget(engine, decision.service, candidacy);
+  let target = pickTarget(engine, decision, candidacy);
   while (target !== undefined && leadsBack(target.origin, facts.authority)) {
     candidacy.excluded.push(target.id);
     candidacy.passedOver.push({ id: target.id, reason: 'a redirect to it would lead back here' });
-    target = pickTarget(engine, decision.service, candidacy);
+    target = pickTarget(engine, decision, candidacy);
   }
   if (target === undefined) return undefined;
   countPicked(target);

@@ -18,6 +18,8 @@ export interface RequestTextFacts {
   readonly forwarded: string;
   readonly via: string;
   readonly requestId: string;
+  /** id of the instance that is meant */
+  readonly instance: string;
   readonly upgrade: boolean;
 }
 
@@ -78,6 +80,7 @@ export function requestText(facts: RequestTextFacts): string {
   text += linesKept(bytes, fields, { end: head.end, keep });
   text += facts.forwarded;
   text += `Via: ${viaBefore(bytes, fields)}1.${head.minor} ${facts.via}\r\nX-Request-Id: ${facts.requestId}\r\n`;
+  text += `Switchyard-Instance: ${facts.instance}\r\n`;
   if (fields.contentLength < 0 && !fields.chunked && wantsLength(head.method)) text += 'Content-Length: 0\r\n';
   if (upgrade) {
     const value = fields.value(bytes, fields.indexOf(Field.upgrade));

@@ -7,6 +7,7 @@ import { hostOf, isAuthority, parseRequestTarget } from '../request-target.ts';
 import type { RequestTarget } from '../request-target.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { Exchange } from './exchange.ts';
+import { idempotencyKeyOf } from './replay-claim.ts';
 import { RequestBody } from './request-body.ts';
 
 /** More hops through dispatchers of the same name than anybody needs: the request runs in a circle. */
@@ -37,6 +38,7 @@ export function beginRequest(client: ClientConnection): Exchange | undefined {
     requestId: requestIdOf(client),
     expectsContinue: !body.done && expectsContinue(client),
     upgrade: isPassableUpgrade(client),
+    key: idempotencyKeyOf(client),
     body,
   });
 }

@@ -10,7 +10,10 @@ import { createCounters } from '../counters.ts';
 import { createTrustedPeers } from '../trusted-peers.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { EngineState } from './engine-state.ts';
+import type { Exchange } from './exchange.ts';
+import { StallGuard } from './stall-guard.ts';
 import { createUpstreamPools } from './upstream-pool.ts';
+import { WaitingRooms } from './waiting-rooms.ts';
 
 /** Timeouts come up to this much late, in exchange for one timer in all. */
 const SWEEP_MS = 100;
@@ -28,12 +31,14 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
       clock.monotonicMs(),
     ),
     budgets: new RetryBudgets(),
+    waiting: new WaitingRooms(),
     tunnels: new Set(),
     deadlines: createDeadlines(() => clock.monotonicMs()),
     inFlight: 0,
     draining: false,
     newRequestId: requestIds(),
   };
+  const stallGuard = new StallGuard();
   let server: Server | undefined;
   let timer: NodeJS.Timeout | undefined;
 
@@ -51,6 +56,8 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
   const sweep = (): void => {
     const nowMs = clock.monotonicMs();
     for (const client of engine.clients) client.sweep(nowMs);
+    stallGuard.look(requests(engine), nowMs);
+    engine.waiting.sweep();
     engine.pools.sweep(nowMs);
     engine.budgets.sweep(nowMs);
   };
@@ -102,8 +109,18 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
       if (!bound) throw new Error(`${name} does not listen`);
       return { host: bound.address, port: bound.port };
     },
-    stats: () => ({ ...engine.counters, inFlight: engine.inFlight, tunnels: engine.tunnels.size }),
+    stats: () => ({
+      ...engine.counters,
+      inFlight: engine.inFlight,
+      queued: engine.waiting.size,
+      tunnels: engine.tunnels.size,
+    }),
   };
+}
+
+/** The requests under way. */
+function* requests({ clients }: EngineState): Generator<Exchange> {
+  for (const { exchange } of clients) if (exchange !== undefined) yield exchange;
 }
 
 function listen(server: Server, { host, port, name }: DataPlaneOptions): Promise<void> {

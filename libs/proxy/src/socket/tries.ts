@@ -1,17 +1,31 @@
-// What comes after a failed attempt? Counts them, remembers who is out of the question, and decides by retry.ts.
+// What comes after an attempt? Counts them, remembers who is out of the question, and decides by retry.ts.
 import type { Refusal } from '@switchyard/protocol';
 import { giveUp, pickTarget } from '../candidacy.ts';
 import type { Candidacy } from '../candidacy.ts';
 import type { AttemptRecord, ForwardDecision, Target } from '../engine.ts';
-import { retryVerdict } from '../retry.ts';
+import { isIdempotent, retryVerdict } from '../retry.ts';
+import type { RetryVerdict } from '../retry.ts';
 import type { Attempt } from './attempt.ts';
 import type { EngineState } from './engine-state.ts';
 import type { Failure } from './failure.ts';
 import type { RequestFacts } from './request-facts.ts';
 
-/** Where the next attempt goes, or why there is none. `fresh`: not on a kept connection. `blamable`: see Attempt. */
+/** Where the next attempt goes. `fresh`: not on a kept connection. `blamable`: see Attempt. */
+export interface Destination {
+  readonly target: Target;
+  readonly fresh: boolean;
+  readonly blamable: boolean;
+}
+
+/** What comes next: an attempt, a refusal, waiting for room, or asking whether the key of the request was used before. */
 export type NextTry =
-  { readonly target: Target; readonly fresh: boolean; readonly blamable: boolean } | { readonly refusal: Refusal };
+  Destination | { readonly refusal: Refusal } | { readonly wait: true } | { readonly claim: Failure };
+
+/** The request, as far as it matters here. */
+interface Course {
+  readonly facts: RequestFacts;
+  readonly startedMs: number;
+}
 
 /** The attempts of one request. */
 export class Tries {
@@ -19,8 +33,11 @@ export class Tries {
   readonly candidacy: Candidacy = { excluded: [], passedOver: [] };
   readonly #engine: EngineState;
   readonly #decision: ForwardDecision;
+  /** instances that it was sent to; at most two */
+  readonly #reached: string[] = [];
+  /** instances whose kept connection was closed already */
+  readonly #staleAt: string[] = [];
   #made = 0;
-  #staleSeen = false;
 
   constructor(engine: EngineState, decision: ForwardDecision) {
     this.#engine = engine;
@@ -29,43 +46,104 @@ export class Tries {
 
   first(startedMs: number): NextTry {
     this.#engine.budgets.of(this.#decision.service).request(startedMs);
-    return this.#next({ fresh: false });
+    // those who came before and wait for room go first
+    return this.#engine.waiting.isTaken(this.#decision.service) ? { wait: true } : this.#next(undefined);
   }
 
   /** Takes in a failure; the attempt is closed. */
-  after(
-    attempt: Attempt,
-    failure: Failure,
-    { facts, startedMs }: { readonly facts: RequestFacts; readonly startedMs: number },
-  ): NextTry {
-    const { clock, timeouts } = this.#engine.options;
-    const { target } = attempt;
-    // the second kept connection in a row that turns out to be closed is a failure like any other
-    const stale = failure.stale && !this.#staleSeen;
-    this.#staleSeen ||= failure.stale;
-    if (stale) target.meter.staleConnections += 1;
-    else this.#made += 1;
-    const isRemoved = failure.removed === true;
-    if (!stale && !failure.ours && !isRemoved) attempt.failed(failure);
-    this.attempts.push({ instance: target.id, outcome: failure.reason, tookMs: attempt.tookMs });
-    attempt.close();
-    const verdict = retryVerdict({
+  after(attempt: Attempt, failure: Failure, course: Course): NextTry {
+    const stale = this.#isStale(attempt, failure);
+    const verdict = this.#verdict(attempt, failure, course);
+    this.note(attempt, failure);
+    if (!verdict.again) return { refusal: this.#giveUp({ last: failure, because: notAgain(verdict.because) }) };
+    if (verdict.same) return { target: attempt.target, fresh: true, blamable: this.#made === 0 };
+    if (!stale && failure.removed !== true && !this.#mayRetry()) {
+      const because = this.#engine.budgets.of(this.#decision.service).refusal;
+      return { refusal: this.#giveUp({ last: failure, because: notAgain(because) }) };
+    }
+    return verdict.byKey ? { claim: failure } : this.#next(failure);
+  }
+
+  /** The key of the request was not used for a replay before. */
+  claimed(failure: Failure): NextTry {
+    return this.#next(failure);
+  }
+
+  /** The key of the request cannot be used. */
+  unclaimed(failure: Failure, because: string): Refusal {
+    return this.#giveUp({ last: failure, because: notAgain(because) });
+  }
+
+  /** As `after`, but only when another instance takes it now, well as it seems; else nothing has happened. */
+  elsewhere(attempt: Attempt, failure: Failure, course: Course): Destination | undefined {
+    const verdict = this.#verdict(attempt, failure, course);
+    if (!verdict.again || verdict.byKey) return undefined;
+    const target = this.#other(attempt);
+    if (target === undefined) return undefined;
+    this.note(attempt, failure);
+    return { target, fresh: false, blamable: false };
+  }
+
+  /** A second instance to ask while the first one has not answered; undefined when there is none, or it may not be. */
+  rival(attempt: Attempt, { facts }: Course): Destination | undefined {
+    const isFit = isIdempotent(facts.method) && facts.body.done && facts.body.kept !== undefined && !facts.upgrade;
+    if (!isFit || this.#made + 1 >= this.#decision.rules.attempts || this.#reachedWith(attempt) > 1) return undefined;
+    const target = this.#other(attempt);
+    if (target !== undefined) this.#noteReached(attempt.target.id);
+    return target && { target, fresh: false, blamable: false };
+  }
+
+  #other(attempt: Attempt): Target | undefined {
+    const { excluded } = this.candidacy;
+    const trial: Candidacy = { excluded: [...excluded, attempt.target.id], passedOver: [] };
+    const target = pickTarget(this.#engine, this.#decision, trial);
+    return target !== undefined && !target.meter.stalled && this.#mayRetry() ? target : undefined;
+  }
+
+  #isStale(attempt: Attempt, failure: Failure): boolean {
+    return failure.stale && !this.#staleAt.includes(attempt.target.id);
+  }
+
+  #verdict(attempt: Attempt, failure: Failure, { facts, startedMs }: Course): RetryVerdict {
+    const { clock, timeouts, policy } = this.#engine.options;
+    const stale = this.#isStale(attempt, failure);
+    const isSent = failure.phase !== 'unsent';
+    return retryVerdict({
       phase: failure.phase,
       method: facts.method,
       replayable: facts.body.kept !== undefined,
       stale,
-      attemptsMade: this.#made,
+      keyed: facts.key !== undefined && facts.body.done && policy.claimReplay !== undefined,
+      reached: isSent ? this.#reachedWith(attempt) : this.#reached.length,
+      attemptsMade: stale ? this.#made : this.#made + 1,
       attemptsAllowed: this.#decision.rules.attempts,
       elapsedMs: clock.monotonicMs() - startedMs,
       totalMs: timeouts.totalMs,
     });
-    if (!verdict.again) return { refusal: this.#giveUp({ last: failure, because: verdict.because }) };
-    if (!stale && !isRemoved && !this.#mayRetry()) {
-      const because = this.#engine.budgets.of(this.#decision.service).refusal;
-      return { refusal: this.#giveUp({ last: failure, because }) };
+  }
+
+  #reachedWith({ target }: Attempt): number {
+    return this.#reached.includes(target.id) ? this.#reached.length : this.#reached.length + 1;
+  }
+
+  #noteReached(id: string): void {
+    if (!this.#reached.includes(id)) this.#reached.push(id);
+  }
+
+  /** Writes a failure down; the attempt is closed. */
+  note(attempt: Attempt, failure: Failure): void {
+    const { target } = attempt;
+    if (failure.phase !== 'unsent') this.#noteReached(target.id);
+    if (this.#isStale(attempt, failure)) {
+      this.#staleAt.push(target.id);
+      target.meter.staleConnections += 1;
+    } else {
+      this.#made += 1;
+      this.candidacy.excluded.push(target.id);
+      if (!failure.ours && failure.removed !== true) attempt.failed(failure);
     }
-    if (!verdict.sameAllowed) this.candidacy.excluded.push(target.id);
-    return this.#next({ fresh: verdict.sameAllowed, last: failure });
+    this.attempts.push({ instance: target.id, outcome: failure.reason, tookMs: attempt.tookMs });
+    attempt.close();
   }
 
   #mayRetry(): boolean {
@@ -75,10 +153,9 @@ export class Tries {
     return false;
   }
 
-  /** It stood behind another request and has to be sent again; nobody's failure. */
-  displaced(attempt: Attempt): NextTry {
-    attempt.close();
-    return this.#next({ fresh: false });
+  /** It stood behind another request and has to be sent again, or it has waited for room; nobody's failure. */
+  again(): NextTry {
+    return this.#next(undefined);
   }
 
   /** The answer broke off: no attempt comes after it. */
@@ -87,12 +164,32 @@ export class Tries {
     this.attempts.push({ instance: attempt.target.id, outcome: reason, tookMs: attempt.tookMs });
   }
 
-  #next({ fresh, last }: { readonly fresh: boolean; readonly last?: Failure }): NextTry {
-    const target = pickTarget(this.#engine, this.#decision.service, this.candidacy);
-    return target === undefined ? { refusal: this.#giveUp({ last }) } : { target, fresh, blamable: this.#made === 0 };
+  #next(last: Failure | undefined): NextTry {
+    const { candidacy } = this;
+    const outOfQuestion = candidacy.excluded.length;
+    candidacy.passedOver.length = 0;
+    const target = pickTarget(this.#engine, this.#decision, candidacy);
+    if (target !== undefined) return { target, fresh: false, blamable: this.#made === 0 };
+    if (candidacy.passedOver.length === 0) return { refusal: this.#giveUp({ last }) };
+    candidacy.excluded.length = outOfQuestion;
+    return { wait: true };
+  }
+
+  /** Nobody had room, and there is no more waiting. */
+  full(because: string): Refusal {
+    // whoever stood behind others has not asked yet
+    if (this.candidacy.passedOver.length === 0) pickTarget(this.#engine, this.#decision, this.candidacy);
+    return this.#giveUp({ because });
+  }
+
+  /** There is nobody to go to. */
+  nobody(): Refusal {
+    return this.#giveUp({});
   }
 
   #giveUp(how: { readonly last?: Failure | undefined; readonly because?: string }): Refusal {
     return giveUp({ attempts: this.attempts, engine: this.#engine }, this.#decision, { ...this.candidacy, ...how });
   }
 }
+
+const notAgain = (because: string): string => `not tried again: ${because}`;
