@@ -83,3 +83,35 @@ describe('an instance on trial', () => {
     expect(both.filter(({ text }) => text.startsWith('HTTP/1.1 200'))).toHaveLength(2);
   });
 });
+
+describe('a request that kills where it comes', () => {
+  it('reaches two instances once each, over kept connections too, and no third one', async () => {
+    const deadly = (): Promise<Origin> =>
+      opened(
+        rawOrigin((socket, received) => {
+          if (received.includes('/poison')) socket.resetAndDestroy();
+          else socket.write(good);
+        }),
+      );
+    const origins = [await deadly(), await deadly(), await deadly()];
+    const { yard, heard } = await notingYard(origins.map(({ port }) => port));
+    for (let turn = 0; turn < 6; turn += 1) await say(yard.port, get, { until: 'ok' });
+    await say(yard.port, 'GET /poison HTTP/1.1\r\nHost: a\r\n\r\n', { until: '502' });
+    const times = origins.map(({ received }) => received.join('').split('/poison').length - 1);
+    expect(times).toEqual([1, 1, 0]);
+    expect(heard).toHaveLength(1);
+  });
+
+  it('reaches the only instance twice at most', async () => {
+    const origin = await opened(
+      rawOrigin((socket, received) => {
+        if (received.includes('/poison')) socket.resetAndDestroy();
+        else socket.write(good);
+      }),
+    );
+    const { yard } = await notingYard([origin.port]);
+    await say(yard.port, get, { until: 'ok' });
+    await say(yard.port, 'GET /poison HTTP/1.1\r\nHost: a\r\n\r\n', { until: '502' });
+    expect(origin.received.join('').split('/poison')).toHaveLength(3);
+  });
+});

@@ -40,8 +40,8 @@ describe('the table of retries', () => {
   });
 
   it('does not count a stale connection and gives the same instance another go', () => {
-    const verdict = retryVerdict({ ...question, stale: true, attemptsMade: 2, reached: 2 });
-    expect(verdict).toEqual({ again: true, same: true, byKey: false });
+    const verdict = retryVerdict({ ...question, stale: true, attemptsMade: 2 });
+    expect(verdict).toEqual({ again: true, sameAllowed: true, byKey: false });
     expect(again({ stale: true, method: 'POST' })).toBe(false);
   });
 
@@ -52,7 +52,7 @@ describe('the table of retries', () => {
   });
 
   it.each(['POST', 'PATCH'])('sends a %s in doubt once more by its key, on a kept connection too', (method) => {
-    const verdict = { again: true, same: false, byKey: true };
+    const verdict = { again: true, sameAllowed: false, byKey: true };
     expect(retryVerdict({ ...question, method, keyed: true })).toEqual(verdict);
     expect(retryVerdict({ ...question, method, keyed: true, stale: true })).toEqual(verdict);
     expect(retryVerdict({ ...question, method, keyed: true, phase: 'unsent' })).toMatchObject({ byKey: false });

@@ -19,7 +19,7 @@ export interface RetryQuestion {
   readonly replayable: boolean;
   /**
    * A kept connection that the instance closed just when it was used again: not its failure. Does not use up an attempt,
-   * and the same instance is tried again, once, on a new connection.
+   * and when there is no other instance the same one is tried again, on a new connection.
    */
   readonly stale: boolean;
   /** It carries an Idempotency-Key, and somebody keeps count of those. */
@@ -32,17 +32,17 @@ export interface RetryQuestion {
   readonly totalMs: number;
 }
 
-/** `same`: at the same instance, on a new connection. `byKey`: once its key has been claimed. */
+/** `sameAllowed`: at the same instance when there is no other. `byKey`: once its key has been claimed. */
 export type RetryVerdict =
-  | { readonly again: true; readonly same: boolean; readonly byKey: boolean }
+  | { readonly again: true; readonly sameAllowed: boolean; readonly byKey: boolean }
   | { readonly again: false; readonly because: string };
 
 // TRACE is idempotent too, and refused before.
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
-const elsewhere: RetryVerdict = Object.freeze({ again: true, same: false, byKey: false });
-const elsewhereByKey: RetryVerdict = Object.freeze({ again: true, same: false, byKey: true });
-const anew: RetryVerdict = Object.freeze({ again: true, same: true, byKey: false });
+const elsewhere: RetryVerdict = Object.freeze({ again: true, sameAllowed: false, byKey: false });
+const elsewhereByKey: RetryVerdict = Object.freeze({ again: true, sameAllowed: false, byKey: true });
+const anew: RetryVerdict = Object.freeze({ again: true, sameAllowed: true, byKey: false });
 const mostReached = 2;
 
 /** Sent twice, it does no more than sent once (RFC 9110 9.2.2). */
@@ -57,8 +57,8 @@ export function retryVerdict(question: RetryQuestion): RetryVerdict {
   if (inDoubt && !question.keyed) return no(`${question.method} may have been carried out already`);
   if (!question.replayable) return no('its body was too long to be kept');
   if (question.elapsedMs >= question.totalMs) return no(`${question.totalMs} ms had gone by`);
-  if (question.stale && !inDoubt) return anew;
   if (question.reached >= mostReached) return no(`it reached ${question.reached} instances already`);
+  if (question.stale && !inDoubt) return anew;
   if (question.attemptsMade >= question.attemptsAllowed) return no(`${question.attemptsMade} attempts were made`);
   return inDoubt ? elsewhereByKey : elsewhere;
 }

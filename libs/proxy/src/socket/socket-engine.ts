@@ -44,8 +44,14 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
 
   const open = (): Server => {
     const opening = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      engine.counters.connections += 1;
       engine.counters.connectionsTotal += 1;
+      // it has gone already: what it said must not be carried out in nobody's name
+      if (socket.remoteAddress === undefined) {
+        engine.counters.connectionsDropped += 1;
+        socket.on('error', () => undefined).destroy();
+        return;
+      }
+      engine.counters.connections += 1;
       engine.clients.add(new ClientConnection(engine, socket));
     });
     opening.maxConnections = limits.connections;

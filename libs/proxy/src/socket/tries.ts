@@ -35,8 +35,6 @@ export class Tries {
   readonly #decision: ForwardDecision;
   /** instances that it was sent to; at most two */
   readonly #reached: string[] = [];
-  /** instances whose kept connection was closed already */
-  readonly #staleAt: string[] = [];
   #made = 0;
 
   constructor(engine: EngineState, decision: ForwardDecision) {
@@ -52,12 +50,14 @@ export class Tries {
 
   /** Takes in a failure; the attempt is closed. */
   after(attempt: Attempt, failure: Failure, course: Course): NextTry {
-    const stale = this.#isStale(attempt, failure);
     const verdict = this.#verdict(attempt, failure, course);
     this.note(attempt, failure);
     if (!verdict.again) return { refusal: this.#giveUp({ last: failure, because: notAgain(verdict.because) }) };
-    if (verdict.same) return { target: attempt.target, fresh: true, blamable: this.#made === 0 };
-    if (!stale && failure.removed !== true && !this.#mayRetry()) {
+    if (verdict.sameAllowed) {
+      const target = this.#other(attempt) ?? attempt.target;
+      return { target, fresh: true, blamable: this.#made === 0 };
+    }
+    if (failure.removed !== true && !this.#mayRetry()) {
       const because = this.#engine.budgets.of(this.#decision.service).refusal;
       return { refusal: this.#giveUp({ last: failure, because: notAgain(because) }) };
     }
@@ -79,9 +79,9 @@ export class Tries {
     const verdict = this.#verdict(attempt, failure, course);
     if (!verdict.again || verdict.byKey) return undefined;
     const target = this.#other(attempt);
-    if (target === undefined) return undefined;
+    if (target === undefined || !this.#mayRetry()) return undefined;
     this.note(attempt, failure);
-    return { target, fresh: false, blamable: false };
+    return { target, fresh: this.#reached.length > 0, blamable: false };
   }
 
   /** A second instance to ask while the first one has not answered; undefined when there is none, or it may not be. */
@@ -89,24 +89,21 @@ export class Tries {
     const isFit = isIdempotent(facts.method) && facts.body.done && facts.body.kept !== undefined && !facts.upgrade;
     if (!isFit || this.#made + 1 >= this.#decision.rules.attempts || this.#reachedWith(attempt) > 1) return undefined;
     const target = this.#other(attempt);
-    if (target !== undefined) this.#noteReached(attempt.target.id);
-    return target && { target, fresh: false, blamable: false };
+    if (target === undefined || !this.#mayRetry()) return undefined;
+    this.#noteReached(attempt.target.id);
+    return { target, fresh: false, blamable: false };
   }
 
   #other(attempt: Attempt): Target | undefined {
     const { excluded } = this.candidacy;
     const trial: Candidacy = { excluded: [...excluded, attempt.target.id], passedOver: [] };
     const target = pickTarget(this.#engine, this.#decision, trial);
-    return target !== undefined && !target.meter.stalled && this.#mayRetry() ? target : undefined;
-  }
-
-  #isStale(attempt: Attempt, failure: Failure): boolean {
-    return failure.stale && !this.#staleAt.includes(attempt.target.id);
+    return target?.meter.stalled === true ? undefined : target;
   }
 
   #verdict(attempt: Attempt, failure: Failure, { facts, startedMs }: Course): RetryVerdict {
     const { clock, timeouts, policy } = this.#engine.options;
-    const stale = this.#isStale(attempt, failure);
+    const { stale } = failure;
     const isSent = failure.phase !== 'unsent';
     return retryVerdict({
       phase: failure.phase,
@@ -134,8 +131,7 @@ export class Tries {
   note(attempt: Attempt, failure: Failure): void {
     const { target } = attempt;
     if (failure.phase !== 'unsent') this.#noteReached(target.id);
-    if (this.#isStale(attempt, failure)) {
-      this.#staleAt.push(target.id);
+    if (failure.stale) {
       target.meter.staleConnections += 1;
     } else {
       this.#made += 1;
@@ -169,7 +165,8 @@ export class Tries {
     const outOfQuestion = candidacy.excluded.length;
     candidacy.passedOver.length = 0;
     const target = pickTarget(this.#engine, this.#decision, candidacy);
-    if (target !== undefined) return { target, fresh: false, blamable: this.#made === 0 };
+    // what failed on one kept connection shall not fail on another one
+    if (target !== undefined) return { target, fresh: this.#reached.length > 0, blamable: this.#made === 0 };
     if (candidacy.passedOver.length === 0) return { refusal: this.#giveUp({ last }) };
     candidacy.excluded.length = outOfQuestion;
     return { wait: true };
