@@ -103,6 +103,25 @@ export const dispatcherConfig = {
       doc: 'Until a client has sent the head of its request.',
     }),
   },
+  accessLog: {
+    to: setting.string({
+      env: 'SWITCHYARD_DISPATCHER_ACCESS_LOG',
+      default: 'off',
+      doc: 'Where each request is written down as a line of JSON: off, stdout, or the path of a file or named pipe. Lines that it does not take in time are dropped and counted; a file that was renamed or removed is opened anew within seconds.',
+    }),
+    samplePercent: setting.number({
+      env: 'SWITCHYARD_DISPATCHER_ACCESS_LOG_SAMPLE_PERCENT',
+      default: 100,
+      min: 0.01,
+      max: 100,
+      doc: 'So many of the requests that went well are written down. Those that failed always are.',
+    }),
+    query: setting.boolean({
+      env: 'SWITCHYARD_DISPATCHER_ACCESS_LOG_QUERY',
+      default: true,
+      doc: 'Lines have the query too, as in the logs of nginx and HAProxy. Turn it off where queries hold secrets.',
+    }),
+  },
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/dispatcher',

@@ -3,6 +3,7 @@ import {
   createSocketDataPlane,
   defaultLimits,
   defaultTimeouts,
+  type AccessLog,
   type DataPlane,
   type DataPlaneOptions,
   type Target,
@@ -18,10 +19,11 @@ export function createListeners(options: {
   readonly config: ConfigOf<typeof dispatcherConfig>;
   readonly traffic: TrafficPolicy;
   readonly control: TrafficPolicy;
+  readonly accessLog: AccessLog | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }): { readonly traffic: DataPlane; readonly control: DataPlane } {
-  const { config, clock, logger } = options;
+  const { config, accessLog, clock, logger } = options;
   const common: Omit<DataPlaneOptions, 'name' | 'port' | 'policy'> = {
     host: config.host,
     limits: { ...defaultLimits, ...config.limits },
@@ -31,6 +33,7 @@ export function createListeners(options: {
     via: 'switchyard',
     clock,
     logger,
+    accessLog,
   };
   return {
     traffic: createSocketDataPlane({ ...common, name: 'traffic', port: config.trafficPort, policy: options.traffic }),

@@ -13,6 +13,7 @@ import {
   redisSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, createTicker, loadConfig, runService } from '@switchyard/runtime';
+import { accessLogOf } from './access-log.ts';
 import { dispatcherConfig } from './config.ts';
 import { controlPolicy } from './control-policy.ts';
 import { createEjections } from './ejections.ts';
@@ -43,6 +44,7 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
   };
   const keeper = createTableKeeper({ feed, file, meters, ejections, onGone, random, clock, logger });
   const log = createRequestLog(keptRequests);
+  const accessLog = accessLogOf(config.accessLog, { random, clock, logger });
 
   let own: Target | undefined;
   const self = (): Target => (own ??= selfTarget({ id, address: server.address(), meters }));
@@ -51,10 +53,11 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
     config,
     traffic: trafficPolicy({ current, log, ejections }),
     control: controlPolicy({ current, self, log, ejections }),
+    accessLog,
     clock,
     logger,
   });
-  const state = { id, version, keeper, meters, ejections, planes: [traffic, control], log };
+  const state = { id, version, keeper, meters, ejections, planes: [traffic, control], log, accessLog };
   const ownOrigin = () => self().origin;
   const app = createOwnApi({ ...state, ownOrigin, random, clock, health, metrics, logger });
   const server = httpServer({ name: 'api', host: config.host, port: config.port, app });
@@ -71,6 +74,7 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
     feed,
     watchTable({ keeper, health, metrics, clock, logger }),
     createTicker({ name: 'latency-window', everyMs: latencyWindowMs, run: turnLatencies, clock, logger }),
+    ...(accessLog ? [accessLog] : []),
     traffic,
     control,
     createAgent({ service, id, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),

@@ -4,6 +4,7 @@ import { createApi } from '@switchyard/http';
 import { platformService } from '@switchyard/protocol';
 import { redisRefusal } from '@switchyard/redis';
 import type { Clock, Health, Logger, Metrics } from '@switchyard/runtime';
+import type { AccessLogWriter } from './access-log.ts';
 import { createApiDocuments } from './api-documents.ts';
 import { ownerApps } from './control-policy.ts';
 import { dispatcherRoutes, type DispatcherState } from './dispatcher-routes.ts';
@@ -15,6 +16,7 @@ import { withTrafficMetrics } from './traffic-metrics.ts';
 /** The API; `ownOrigin` is where it will be served. */
 export function createOwnApi(
   options: DispatcherState & {
+    readonly accessLog: Pick<AccessLogWriter, 'stats'> | undefined;
     readonly ownOrigin: () => string;
     readonly random: () => number;
     readonly clock: Clock;

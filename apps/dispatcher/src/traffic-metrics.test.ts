@@ -11,9 +11,9 @@ const stats: DataPlaneStats = {
   tunnels: 0,
   retriesTotal: 1,
   retriesRefusedTotal: 0,
-  hedgesTotal: 0,
-  queuedTotal: 0,
-  queued: 0,
+  hedgesTotal: 6,
+  queuedTotal: 8,
+  queued: 2,
   redirectsTotal: 0,
   clientAbortsTotal: 0,
   truncatedTotal: 0,
@@ -32,6 +32,7 @@ const services = ['calm', 'alarmed', 'doubtful'].map((name) => [
 ]);
 const keeperOf = (table: object | undefined) => ({ current: () => table }) as unknown as Pick<TableKeeper, 'current'>;
 const keeper = keeperOf({ services: new Map(services as [string, object][]) });
+const accessLog = { stats: () => ({ written: 9, dropped: 4, waitingBytes: 0 }) };
 const plane = { name: 'traffic', stats: () => stats } as unknown as DataPlane;
 
 describe('the metrics of the data plane', () => {
@@ -40,7 +41,7 @@ describe('the metrics of the data plane', () => {
     const meter = meters.of('shop', 'a"b');
     meter.requests = 7;
     meter.latency.record(3);
-    const text = trafficText({ meters, planes: [plane], ejections, keeper });
+    const text = trafficText({ meters, planes: [plane], ejections, keeper, accessLog });
     const lines = text.trimEnd().split('\n');
     for (const line of lines)
       expect(line).toMatch(
@@ -54,6 +55,12 @@ describe('the metrics of the data plane', () => {
     );
     expect(text).toContain('switchyard_dispatcher_answers_total{listener="traffic",class="2xx"} 5\n');
     expect(text).toContain('switchyard_dispatcher_ejections_total{reason="connect"} 3\n');
+    expect(text).toContain('switchyard_dispatcher_hedges_total{listener="traffic"} 6\n');
+    expect(text).toContain('switchyard_dispatcher_queued_total{listener="traffic"} 8\n');
+    expect(text).toContain('switchyard_dispatcher_queued{listener="traffic"} 2\n');
+    expect(text).toContain('switchyard_dispatcher_instance_stalled{service="shop",instance="a\\"b"} 0\n');
+    expect(text).toContain('switchyard_dispatcher_access_log_lines_total 9\n');
+    expect(text).toContain('switchyard_dispatcher_access_log_dropped_total 4\n');
     expect(text).toContain('switchyard_dispatcher_panic{service="calm"} 0\n');
     expect(text).toContain('switchyard_dispatcher_panic{service="alarmed"} 1\n');
     expect(text).toContain('switchyard_dispatcher_panic{service="doubtful"} 1\n');
@@ -66,6 +73,7 @@ describe('the metrics of the data plane', () => {
     for (let index = 0; index < 1_005; index += 1) meters.of('shop', `i${index}`);
     const text = trafficText({ meters, planes: [], ejections, keeper: keeperOf(undefined) });
     expect(text).toContain('switchyard_dispatcher_metrics_omitted 5\n');
+    expect(text).not.toContain('access_log');
     expect(text.match(/instance_requests_total\{/g)).toHaveLength(1_000);
   });
 });

@@ -3,6 +3,7 @@
 import type { FailureKind } from '@switchyard/failure-detection';
 import type { DataPlane, InstanceMeter, Meters } from '@switchyard/proxy';
 import type { Metrics } from '@switchyard/runtime';
+import type { AccessLogStats, AccessLogWriter } from './access-log.ts';
 import { panicOf } from './panic.ts';
 import type { TableKeeper } from './table-keeper.ts';
 import type { ServiceEntry } from './targets.ts';
@@ -38,6 +39,12 @@ const perInstance: readonly Family[] = [
     read: (meter) => meter.staleConnections,
   },
   { name: 'in_flight', help: 'Requests under way', type: 'gauge', read: (meter) => meter.inFlight },
+  {
+    name: 'stalled',
+    help: '1 while it says nothing although requests wait',
+    type: 'gauge',
+    read: (meter) => Number(meter.stalled),
+  },
   { name: 'tunnels', help: 'Upgraded connections', type: 'gauge', read: (meter) => meter.tunnels },
 ];
 
@@ -47,6 +54,7 @@ export interface TrafficSources {
   readonly planes: readonly DataPlane[];
   readonly ejections: { readonly totals: Readonly<Record<FailureKind, number>> };
   readonly keeper: Pick<TableKeeper, 'current'>;
+  readonly accessLog?: Pick<AccessLogWriter, 'stats'> | undefined;
 }
 
 /** The metrics of the service with those of the data plane behind them. */
@@ -59,7 +67,7 @@ export function withTrafficMetrics(metrics: Metrics, sources: TrafficSources): M
 }
 
 /** The Prometheus text of the data plane. */
-export function trafficText({ meters, planes, ejections, keeper }: TrafficSources): string {
+export function trafficText({ meters, planes, ejections, keeper, accessLog }: TrafficSources): string {
   const instances: { readonly labels: Labels; readonly meter: InstanceMeter }[] = [];
   let omitted = 0;
   meters.each((service, instance, meter) => {
@@ -78,11 +86,22 @@ export function trafficText({ meters, planes, ejections, keeper }: TrafficSource
   for (const [reason, count] of Object.entries(ejections.totals)) {
     lines.push(sample('ejections_total', { reason }, count));
   }
+  if (accessLog) accessLogLines(lines, accessLog.stats());
   omitted += serviceLines(lines, [...(keeper.current()?.services.values() ?? [])]);
   const many = 'Instances and services that are not shown because there are too many';
   begin(lines, 'metrics_omitted', { help: many, type: 'gauge' });
   lines.push(sample('metrics_omitted', {}, omitted));
   return `${lines.join('\n')}\n`;
+}
+
+function accessLogLines(lines: string[], { written, dropped, waitingBytes }: AccessLogStats): void {
+  const metric = (name: string, help: string, value: number): void => {
+    begin(lines, `access_log_${name}`, { help, type: name.endsWith('_total') ? 'counter' : 'gauge' });
+    lines.push(sample(`access_log_${name}`, {}, value));
+  };
+  metric('lines_total', 'Requests written to the access log', written);
+  metric('dropped_total', 'Lines that the access log lost because its destination was slow or full', dropped);
+  metric('waiting_bytes', 'Bytes of the access log that wait in memory', waitingBytes);
 }
 
 // How many services were not shown.
