@@ -1,6 +1,6 @@
 // The heartbeat-monitor: watches deadlines, probes suspects, evicts the dead. Wiring only.
 import { createAgent } from '@switchyard/agent';
-import { createApi, httpServer } from '@switchyard/http';
+import { createApi, httpServer, probe } from '@switchyard/http';
 import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import {
   createCatalogFeed,
@@ -15,7 +15,6 @@ import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { monitorConfig } from './config.ts';
 import { createMonitorMetrics } from './monitor-metrics.ts';
 import { createMonitor } from './monitor.ts';
-import { probe } from './probe.ts';
 import { monitorRoutes } from './routes.ts';
 import { watchSweeps } from './sweep-health.ts';
 

@@ -6,6 +6,7 @@ import type { CatalogStore } from '@switchyard/catalog';
 import { instanceInputSchema, memberOf, ok } from '@switchyard/protocol';
 import type { Instance, SwitchyardEvent } from '@switchyard/protocol';
 import type { ProbeResult } from '@switchyard/failure-detection';
+import { probe } from '@switchyard/http';
 import { beat, createCatalogFeed, createCatalogStore, createRedis, decideAndCommit } from '@switchyard/redis';
 import type { Redis, RedisConnections } from '@switchyard/redis';
 import { createLogger, createMetrics, systemClock } from '@switchyard/runtime';
@@ -13,7 +14,6 @@ import { eventually } from '@switchyard/testing';
 import { createMonitorMetrics } from './monitor-metrics.ts';
 import { createMonitor } from './monitor.ts';
 import type { Monitor } from './monitor.ts';
-import { probe } from './probe.ts';
 
 const logger = createLogger('test', { env: { SWITCHYARD_LOG_LEVEL: 'silent' } });
 

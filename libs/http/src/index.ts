@@ -2,6 +2,8 @@ export { createApi } from './api.ts';
 export type { ApiOptions, Exchange } from './api.ts';
 export { openApiDocument } from './openapi.ts';
 export type { OpenApiOptions } from './openapi.ts';
+export { probe } from './probe.ts';
+export type { ProbeEnd } from './probe.ts';
 export { instanceOf, sendProblem } from './problem.ts';
 export type { ErrorToRefusal, Occurrence } from './problem.ts';
 export { route } from './route.ts';

@@ -1,13 +1,22 @@
-// Is there anybody at this address, and is it who we think? One connection, one answer, one deadline.
+// Is there anybody at this address, and is it who we think? One connection, one answer, one deadline. Asked by a monitor about a
+// suspect, and by a dispatcher about everybody when Redis is away.
 import { get } from 'node:http';
 import { get as getOverTls } from 'node:https';
 import { connect } from 'node:net';
 import type { IncomingMessage } from 'node:http';
-import type { ProbeResult } from '@switchyard/failure-detection';
 import { parseDurationMs } from '@switchyard/protocol';
 import type { Instance } from '@switchyard/protocol';
 
-type Ending = Pick<ProbeResult, 'outcome' | 'detail'>;
+/** How a probe ended. `answered`: the instance itself; `other`: its address answers as somebody else. */
+export interface ProbeEnd {
+  readonly kind: 'http' | 'tcp';
+  readonly outcome: 'answered' | 'refused' | 'timeout' | 'failed' | 'other';
+  readonly tookMs: number;
+  /** For people, about the instance: "its address refuses connections". */
+  readonly detail: string;
+}
+
+type Ending = Pick<ProbeEnd, 'outcome' | 'detail'>;
 
 const faultOf = (error: NodeJS.ErrnoException): Ending =>
   error.code === 'ECONNREFUSED'
@@ -25,7 +34,7 @@ function answerOf(instance: Instance, response: IncomingMessage): Ending {
 }
 
 /** Probes an instance as its `check` says, by TCP when it says nothing. Never rejects; takes at most its timeout. */
-export async function probe(instance: Instance, defaultTimeoutMs: number): Promise<ProbeResult> {
+export async function probe(instance: Instance, defaultTimeoutMs: number): Promise<ProbeEnd> {
   const check = instance.check ?? { type: 'tcp' };
   const kind = check.type === 'http' ? 'http' : 'tcp';
   const timeoutMs = (check.timeout === undefined ? undefined : parseDurationMs(check.timeout)) ?? defaultTimeoutMs;
