@@ -15,3 +15,5 @@ export { createOutlierDetector, defaultEjectionSettings, isPanic } from './eject
 export type { Ejection, EjectionSettings, FailureKind, FailureSeen, OutlierDetector } from './ejection.ts';
 export { isStalled, stallLimitMs } from './stall.ts';
 export type { Silence } from './stall.ts';
+export { createProbeWatch, defaultProbeWatchSettings, outlastsOutage } from './probe-watch.ts';
+export type { ProbeSeen, ProbeWatch, ProbeWatchSettings } from './probe-watch.ts';
