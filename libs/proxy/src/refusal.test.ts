@@ -24,6 +24,7 @@ describe('a refusal', () => {
     expect(valueOf(answer.headers, 'content-type')).toBe('application/problem+json');
     expect(valueOf(answer.headers, 'content-length')).toBe(String(Buffer.byteLength(answer.body)));
     expect(valueOf(answer.headers, 'retry-after')).toBe('1');
+    expect(Date.parse(valueOf(answer.headers, 'date') ?? '')).toBeGreaterThan(Date.now() - 60_000);
   });
 
   it('is a page with everything escaped for a browser', () => {

@@ -33,6 +33,9 @@ export function refusalAnswer(refusal: Refusal, request: RefusedRequest, status?
     html ? 'text/html; charset=utf-8' : problemMediaType,
     'Content-Length',
     String(Buffer.byteLength(body)),
+    // RFC 9110 6.6.1: whoever has a clock says when
+    'Date',
+    new Date().toUTCString(),
     'Cache-Control',
     'no-store',
     'X-Content-Type-Options',

@@ -45,13 +45,19 @@ describe('parseRequestTarget', () => {
 });
 
 describe('an authority', () => {
-  it.each(['a', 'a:80', 'A.b-c_d', '127.0.0.1:1', '[::1]', '[::1]:8080', 'a.'])('may be %s', (text) => {
-    expect(isAuthority(text)).toBe(true);
-  });
+  it.each(['a', 'a:80', 'A.b-c_d', '127.0.0.1:1', '[::1]', '[::1]:8080', '[::ffff:1.2.3.4]', 'a.'])(
+    'may be %s',
+    (text) => {
+      expect(isAuthority(text)).toBe(true);
+    },
+  );
 
-  it.each(['', 'a b', 'a,b', 'a:b', 'u@h', 'a/b', '::1', 'a:', '[::1'])('may not be %j', (text) => {
-    expect(isAuthority(text)).toBe(false);
-  });
+  it.each(['', 'a b', 'a,b', 'a:b', 'u@h', 'a/b', '::1', 'a:', '[::1', '[:.:.:]', '[1]', '[:::]'])(
+    'may not be %j',
+    (text) => {
+      expect(isAuthority(text)).toBe(false);
+    },
+  );
 
   it('has a host in lower case without port and final dot', () => {
     expect([hostOf('Shop.Example.:80'), hostOf('[::1]:80'), hostOf('')]).toEqual(['shop.example', '[::1]', '']);

@@ -1,5 +1,6 @@
 // What does the request line point at? RFC 9112 3.2: origin-form, absolute-form, "*". The path is normalised for
 // matching (RFC 3986 6.2.2), so that `/%61dmin` and `/x/../admin` cannot slip past a route for `/admin`.
+import { isIPv6 } from 'node:net';
 
 /** A request-target taken apart. */
 export interface RequestTarget {
@@ -33,8 +34,10 @@ export function parseRequestTarget(target: string, method: string): RequestTarge
 
 /** True for `host`, `host:port` and `[v6]:port`: no user, no spaces, nothing that could be read in two ways. */
 export function isAuthority(text: string): boolean {
-  const match = /^(?:[A-Za-z0-9._~%!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?$/.exec(text);
-  return match !== null && (match[1] === undefined || Number(match[1]) <= 65_535);
+  const match = /^(?:[A-Za-z0-9._~%!$&'()*+;=-]+|\[([0-9A-Fa-f:.]+)\])(?::(\d{1,5}))?$/.exec(text);
+  if (match === null) return false;
+  const [, address, port] = match;
+  return (address === undefined || isIPv6(address)) && (port === undefined || Number(port) <= 65_535);
 }
 
 /** The host of an authority: lower case, without port and without the dot of the root. */

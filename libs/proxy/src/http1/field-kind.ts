@@ -33,6 +33,8 @@ const known: readonly (readonly [string, FieldKind])[] = [
   ['transfer-encoding', Field.transferEncoding],
   ['connection', Field.connection],
   ['keep-alive', Field.keepAlive],
+  // CGI hands it on as HTTP_PROXY, which programs obey (httpoxy, CVE-2016-5385)
+  ['proxy', Field.hopByHop],
   ['proxy-connection', Field.hopByHop],
   ['proxy-authenticate', Field.hopByHop],
   ['proxy-authorization', Field.hopByHop],

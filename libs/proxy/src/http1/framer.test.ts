@@ -35,6 +35,16 @@ describe('a request head', () => {
     expect(parse(text)).toMatchObject({ outcome: 'complete', head: { fields: { contentLength: 3 } } });
   });
 
+  it.each([
+    ['Authorization: NTLM TlRMTVNTUAAB', true],
+    ['authorization: negotiate YII', true],
+    ['Authorization: Bearer NTLM', false],
+    ['X-Authorized-1: NTLM x', false],
+  ])('says of %j whether it binds the connection: %j', (line, binds) => {
+    expect(parse(lines('GET / HTTP/1.1', 'Host: a', line)).head.fields.connectionAuth).toBe(binds);
+    expect(parse(lines('GET / HTTP/1.1', 'Host: a')).head.fields.connectionAuth).toBe(false);
+  });
+
   const refused: readonly (readonly [string, string, string])[] = [
     ['a bare LF behind the request line', 'GET / HTTP/1.1\nHost: a\r\n\r\n', 'line-ending'],
     ['a bare LF behind a field', 'GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n', 'line-ending'],
@@ -115,6 +125,18 @@ describe('a request head', () => {
 });
 
 describe('the head of an answer', () => {
+  it.each([
+    ['WWW-Authenticate: NTLM', true],
+    ['WWW-Authenticate: Basic realm="x", Negotiate', true],
+    ['WWW-Authenticate: Basic realm="NTLM"', false],
+    ['WWW-Authenticate: Basic realm=x, ntlm=1', false],
+  ])('says of %j whether it binds the connection: %j', (line, binds) => {
+    const head = new AnswerHead();
+    const bytes = Buffer.from(lines('HTTP/1.1 401 Unauthorized', line, 'Content-Length: 0'), 'latin1');
+    expect(head.parse(bytes, 0, limits)).toBe('complete');
+    expect(head.fields.connectionAuth).toBe(binds);
+  });
+
   const answer = (text: string): AnswerHead | string => {
     const head = new AnswerHead();
     const outcome = head.parse(Buffer.from(text, 'latin1'), 0, limits);

@@ -48,6 +48,11 @@ export class FieldSection {
   hosts = 0;
   /** of `Keep-Alive: timeout=`; -1 when there is none */
   keepAliveSeconds = -1;
+  /**
+   * Credentials, or a challenge, of a scheme that authenticates the connection and not the message: NTLM, Negotiate (RFC 4559 6).
+   * Whoever comes next on that connection would be taken for the same user.
+   */
+  connectionAuth = false;
 
   clear(): void {
     this.count = 0;
@@ -57,6 +62,7 @@ export class FieldSection {
     this.kinds = 0;
     this.hosts = 0;
     this.keepAliveSeconds = -1;
+    this.connectionAuth = false;
   }
 
   has(kind: number): boolean {
@@ -113,7 +119,11 @@ export class FieldSection {
       this.count = index + 1;
       const kind = fieldKind(bytes, nameStart, nameEnd);
       this.kind[index] = kind;
-      if (kind === Field.other) continue;
+      if (kind === Field.other) {
+        const length = nameEnd - nameStart;
+        if (length === 13 || length === 16) this.connectionAuth ||= bindsConnection(bytes, index, this);
+        continue;
+      }
       const fault = this.#note(bytes, kind, index);
       if (fault !== undefined) return fault;
     }
@@ -169,6 +179,16 @@ export class FieldSection {
       }
     }
   }
+}
+
+/** Whether this field is Authorization or WWW-Authenticate with a scheme that binds the connection. */
+function bindsConnection(bytes: Buffer, index: number, fields: FieldSection): boolean {
+  const [name, start] = [fields.nameStart[index] as number, fields.valueStart[index] as number];
+  if ((fields.nameEnd[index] as number) - name === 13) {
+    return spells(bytes, name, 'authorization') && (spells(bytes, start, 'ntlm') || spells(bytes, start, 'negotiate'));
+  }
+  if (!spells(bytes, name, 'www-authenticate')) return false;
+  return /(?:^|,)[ \t]*(?:ntlm|negotiate)(?![!-+.-~-])/i.test(fields.value(bytes, index));
 }
 
 /** A number of at most 15 digits, -1 for anything else: no sign, no space, no list, nothing above 2^53. */
