@@ -1,7 +1,16 @@
 // How does a data plane ask the routing table? One read of the present table for each question.
 import type { Refusal } from '@switchyard/protocol';
 import type { Ejections } from './ejections.ts';
-import type { RequestHead, RouteDecision, Target, TrafficPolicy, WhyNot } from '@switchyard/proxy';
+import type {
+  ReplayClaim,
+  ReplayVerdict,
+  RequestHead,
+  RouteDecision,
+  Target,
+  TrafficPolicy,
+  WhyNot,
+} from '@switchyard/proxy';
+import type { ReplayFence } from '@switchyard/redis';
 import type { RequestLog } from './request-log.ts';
 import type { RoutingTable } from './routing-table.ts';
 
@@ -17,8 +26,10 @@ export function trafficPolicy(options: {
   readonly current: () => RoutingTable | undefined;
   readonly log: RequestLog;
   readonly ejections: Ejections;
+  /** Grants a keyed request its one repetition; without it there is none. */
+  readonly fence?: ReplayFence;
 }): TrafficPolicy {
-  const { current, log, ejections } = options;
+  const { current, log, ejections, fence } = options;
   return {
     route: (head: RequestHead) => current()?.router.route(head) ?? refuseNoTable,
     pick: (service, excluded) => pickFrom(current(), service, excluded),
@@ -26,7 +37,12 @@ export function trafficPolicy(options: {
     observe: (target, outcome, reason) =>
       ejections.observe({ target, outcome, reason }, usableIn(current(), target.service)),
     report: (outcome) => log.record(outcome),
+    ...(fence && { claimReplay: (claim, done) => void ask(fence, claim, done) }),
   };
+}
+
+async function ask(fence: ReplayFence, claim: ReplayClaim, done: (verdict: ReplayVerdict) => void): Promise<void> {
+  done(await fence.claim(claim));
 }
 
 /** The instance whose turn it is; one that is left out for a moment when nobody else is left. */
