@@ -103,6 +103,29 @@ export const dispatcherConfig = {
       doc: 'Until a client has sent the head of its request.',
     }),
   },
+  probes: {
+    afterMs: setting.durationMs({
+      env: 'SWITCHYARD_DISPATCHER_PROBE_AFTER_MS',
+      default: 2_000,
+      min: 1_000,
+      max: oneHourMs,
+      doc: 'When Redis was silent for so long, the dispatcher asks each instance itself, as its check says. Less finds the dead sooner and probes at every hiccup of Redis.',
+    }),
+    intervalMs: setting.durationMs({
+      env: 'SWITCHYARD_DISPATCHER_PROBE_INTERVAL_MS',
+      default: 1_000,
+      min: 200,
+      max: oneHourMs,
+      doc: 'Time between two such probes of an instance whose check does not say; three that fail take it out, two answers bring it back.',
+    }),
+    timeoutMs: setting.durationMs({
+      env: 'SWITCHYARD_DISPATCHER_PROBE_TIMEOUT_MS',
+      default: 500,
+      min: 10,
+      max: 60_000,
+      doc: 'How long an instance may take to answer such a probe, unless its check says otherwise.',
+    }),
+  },
   accessLog: {
     to: setting.string({
       env: 'SWITCHYARD_DISPATCHER_ACCESS_LOG',

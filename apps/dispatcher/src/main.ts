@@ -2,7 +2,7 @@
 // that owns it. Wiring only.
 import { join } from 'node:path';
 import { createAgent } from '@switchyard/agent';
-import { httpServer } from '@switchyard/http';
+import { httpServer, probe } from '@switchyard/http';
 import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import { createMeters, type Target } from '@switchyard/proxy';
 import {
@@ -20,6 +20,7 @@ import { createEjections } from './ejections.ts';
 import type { GoneInstance } from './gone-instances.ts';
 import { createListeners, selfTarget } from './listeners.ts';
 import { createOwnApi } from './own-api.ts';
+import { createProbes } from './probes.ts';
 import { createRequestLog } from './request-log.ts';
 import { createTableFile } from './table-file.ts';
 import { watchTable } from './table-health.ts';
@@ -39,10 +40,11 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
   const meters = createMeters();
   const file = createTableFile(join(config.stateDir, 'routing-table.json'));
   const ejections = createEjections({ clock, logger });
+  const probes = createProbes({ feed, probe, ...config.probes, random, clock, logger });
   const onGone = ({ service, id: gone, reason }: GoneInstance): void => {
     for (const plane of [traffic, control]) plane.dropInstance(service, gone, reason);
   };
-  const keeper = createTableKeeper({ feed, file, meters, ejections, onGone, random, clock, logger });
+  const keeper = createTableKeeper({ feed, file, meters, ejections, probes, onGone, random, clock, logger });
   const log = createRequestLog(keptRequests);
   const accessLog = accessLogOf(config.accessLog, { random, clock, logger });
 
@@ -57,7 +59,7 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
     clock,
     logger,
   });
-  const state = { id, version, keeper, meters, ejections, planes: [traffic, control], log, accessLog };
+  const state = { id, version, keeper, meters, ejections, planes: [traffic, control], log, probes, accessLog };
   const ownOrigin = () => self().origin;
   const app = createOwnApi({ ...state, ownOrigin, random, clock, health, metrics, logger });
   const server = httpServer({ name: 'api', host: config.host, port: config.port, app });
@@ -72,6 +74,7 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
     server,
     keeper,
     feed,
+    probes,
     watchTable({ keeper, health, metrics, clock, logger }),
     createTicker({ name: 'latency-window', everyMs: latencyWindowMs, run: turnLatencies, clock, logger }),
     ...(accessLog ? [accessLog] : []),

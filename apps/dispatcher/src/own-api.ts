@@ -10,12 +10,14 @@ import { ownerApps } from './control-policy.ts';
 import { dispatcherRoutes, type DispatcherState } from './dispatcher-routes.ts';
 import { pageRoutes } from './page-routes.ts';
 import { pickRoute } from './pick-route.ts';
+import type { Probes } from './probes.ts';
 import { routeTest } from './route-test.ts';
 import { withTrafficMetrics } from './traffic-metrics.ts';
 
 /** The API; `ownOrigin` is where it will be served. */
 export function createOwnApi(
   options: DispatcherState & {
+    readonly probes: Pick<Probes, 'status'>;
     readonly accessLog: Pick<AccessLogWriter, 'stats'> | undefined;
     readonly ownOrigin: () => string;
     readonly random: () => number;

@@ -20,6 +20,7 @@ import { createAlarm } from './alarm.ts';
 import type { Ejections } from './ejections.ts';
 import { goneBetween, type GoneInstance } from './gone-instances.ts';
 import { panicChanges } from './panic.ts';
+import type { Probes } from './probes.ts';
 import type { TableFile } from './table-file.ts';
 import type { EntryContext } from './targets.ts';
 
@@ -43,6 +44,7 @@ export interface TableKeeperOptions {
   readonly file: TableFile;
   readonly meters: Meters;
   readonly ejections?: Ejections;
+  readonly probes?: Pick<Probes, 'of' | 'serve' | 'retain'>;
   /** Called for each instance that the catalog gave up, when the table is without it. */
   readonly onGone?: (gone: GoneInstance) => void;
   readonly random: () => number;
@@ -64,9 +66,10 @@ const shortestWarmUpMs = 50;
 
 /** Start it before the feed, so that it misses nothing. */
 export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
-  const { feed, file, meters, ejections, random, clock, logger, keepLostMs = 10_000 } = options;
+  const { feed, file, meters, ejections, probes, random, clock, logger, keepLostMs = 10_000 } = options;
   const ejectionOf: EntryContext['ejectionOf'] = (service, id) => ejections?.of(service, id);
-  const context: EntryContext = { meters, random, nowMs: () => clock.monotonicMs(), ejectionOf };
+  const probedOut: EntryContext['probedOut'] = (service, id) => probes?.of(service, id);
+  const context: EntryContext = { meters, random, nowMs: () => clock.monotonicMs(), ejectionOf, probedOut };
   let table: RoutingTable | undefined;
   let lost: Lost | undefined;
   let savedUnixMs = 0;
@@ -145,6 +148,7 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
       table?.services.get(service)?.instances.some((one) => one.id === id) ?? false;
     meters.retain(isKnown);
     ejections?.retain(isKnown);
+    probes?.retain(isKnown);
   }
 
   const load = async (): Promise<void> => {
@@ -186,6 +190,7 @@ export function createTableKeeper(options: TableKeeperOptions): TableKeeper {
     async start(signal) {
       await load();
       ejections?.serve({ changed: judgeAnew, settingsOf: (service) => table?.services.get(service)?.outlier });
+      probes?.serve({ changed: judgeAnew, instances: () => instancesOf(table) });
       stopListening = feed.listen(onNews);
       if (feed.status().loaded) onNews({ type: 'reset', view: feed.view });
       await ticker.start(signal);
@@ -211,6 +216,10 @@ function withoutKnown(lost: Lost['instances'], view: CatalogView): Lost['instanc
     return [name, instances.filter(({ id }) => view.instance(name, id) === undefined)] as const;
   });
   return new Map(left.filter(([, instances]) => instances.length > 0));
+}
+
+function instancesOf(table: RoutingTable | undefined): readonly Instance[] {
+  return [...(table?.services.values() ?? [])].flatMap(({ instances }) => instances);
 }
 
 function countOf(lost: Lost): number {

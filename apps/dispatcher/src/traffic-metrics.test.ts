@@ -32,6 +32,8 @@ const services = ['calm', 'alarmed', 'doubtful'].map((name) => [
 ]);
 const keeperOf = (table: object | undefined) => ({ current: () => table }) as unknown as Pick<TableKeeper, 'current'>;
 const keeper = keeperOf({ services: new Map(services as [string, object][]) });
+const ends = { answered: 5, refused: 3, timeout: 0, failed: 0, other: 0 };
+const probes = { status: () => ({ probing: true, out: 1, ends }) };
 const accessLog = { stats: () => ({ written: 9, dropped: 4, waitingBytes: 0 }) };
 const plane = { name: 'traffic', stats: () => stats } as unknown as DataPlane;
 
@@ -41,7 +43,7 @@ describe('the metrics of the data plane', () => {
     const meter = meters.of('shop', 'a"b');
     meter.requests = 7;
     meter.latency.record(3);
-    const text = trafficText({ meters, planes: [plane], ejections, keeper, accessLog });
+    const text = trafficText({ meters, planes: [plane], ejections, keeper, probes, accessLog });
     const lines = text.trimEnd().split('\n');
     for (const line of lines)
       expect(line).toMatch(
@@ -59,6 +61,9 @@ describe('the metrics of the data plane', () => {
     expect(text).toContain('switchyard_dispatcher_queued_total{listener="traffic"} 8\n');
     expect(text).toContain('switchyard_dispatcher_queued{listener="traffic"} 2\n');
     expect(text).toContain('switchyard_dispatcher_instance_stalled{service="shop",instance="a\\"b"} 0\n');
+    expect(text).toContain('switchyard_dispatcher_probing 1\n');
+    expect(text).toContain('switchyard_dispatcher_probed_out 1\n');
+    expect(text).toContain('switchyard_dispatcher_probes_total{outcome="refused"} 3\n');
     expect(text).toContain('switchyard_dispatcher_access_log_lines_total 9\n');
     expect(text).toContain('switchyard_dispatcher_access_log_dropped_total 4\n');
     expect(text).toContain('switchyard_dispatcher_panic{service="calm"} 0\n');

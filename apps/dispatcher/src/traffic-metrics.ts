@@ -5,6 +5,7 @@ import type { DataPlane, InstanceMeter, Meters } from '@switchyard/proxy';
 import type { Metrics } from '@switchyard/runtime';
 import type { AccessLogStats, AccessLogWriter } from './access-log.ts';
 import { panicOf } from './panic.ts';
+import type { Probes, ProbesStatus } from './probes.ts';
 import type { TableKeeper } from './table-keeper.ts';
 import type { ServiceEntry } from './targets.ts';
 
@@ -54,6 +55,7 @@ export interface TrafficSources {
   readonly planes: readonly DataPlane[];
   readonly ejections: { readonly totals: Readonly<Record<FailureKind, number>> };
   readonly keeper: Pick<TableKeeper, 'current'>;
+  readonly probes?: Pick<Probes, 'status'>;
   readonly accessLog?: Pick<AccessLogWriter, 'stats'> | undefined;
 }
 
@@ -67,7 +69,7 @@ export function withTrafficMetrics(metrics: Metrics, sources: TrafficSources): M
 }
 
 /** The Prometheus text of the data plane. */
-export function trafficText({ meters, planes, ejections, keeper, accessLog }: TrafficSources): string {
+export function trafficText({ meters, planes, ejections, keeper, probes, accessLog }: TrafficSources): string {
   const instances: { readonly labels: Labels; readonly meter: InstanceMeter }[] = [];
   let omitted = 0;
   meters.each((service, instance, meter) => {
@@ -86,12 +88,22 @@ export function trafficText({ meters, planes, ejections, keeper, accessLog }: Tr
   for (const [reason, count] of Object.entries(ejections.totals)) {
     lines.push(sample('ejections_total', { reason }, count));
   }
+  if (probes) probeLines(lines, probes.status());
   if (accessLog) accessLogLines(lines, accessLog.stats());
   omitted += serviceLines(lines, [...(keeper.current()?.services.values() ?? [])]);
   const many = 'Instances and services that are not shown because there are too many';
   begin(lines, 'metrics_omitted', { help: many, type: 'gauge' });
   lines.push(sample('metrics_omitted', {}, omitted));
   return `${lines.join('\n')}\n`;
+}
+
+function probeLines(lines: string[], { probing, out, ends }: ProbesStatus): void {
+  begin(lines, 'probing', { help: '1 while Redis is away and instances are asked from here', type: 'gauge' });
+  lines.push(sample('probing', {}, Number(probing)));
+  begin(lines, 'probed_out', { help: 'Instances that probes from here speak against', type: 'gauge' });
+  lines.push(sample('probed_out', {}, out));
+  begin(lines, 'probes_total', { help: 'Probes from here, by how they ended', type: 'counter' });
+  for (const [outcome, count] of Object.entries(ends)) lines.push(sample('probes_total', { outcome }, count));
 }
 
 function accessLogLines(lines: string[], { written, dropped, waitingBytes }: AccessLogStats): void {
