@@ -1,7 +1,7 @@
 import { policyNameSchema } from '@switchyard/protocol';
 import { pickerFor, policyTable } from './policy-table.ts';
 
-const context = { random: () => 0.5, inFlight: () => 0 };
+const context = { random: () => 0, inFlight: () => 0 };
 const candidates = ['a', 'b', 'c'].map((id) => ({ id, weight: 1 }));
 
 describe('the table of policies', () => {

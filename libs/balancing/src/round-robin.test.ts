@@ -16,6 +16,19 @@ describe('round robin', () => {
     expect(take(roundRobin('a', 'b', 'c'), 7)).toBe('a b c a b c a');
   });
 
+  it('begins anywhere, and is exact from there', () => {
+    const begun = (random: number): string =>
+      take(
+        pickerFor({
+          policy: 'round-robin',
+          candidates: candidates('a', 'b', 'c'),
+          context: { ...context, random: () => random },
+        }),
+        4,
+      );
+    expect([0, 0.34, 1 - 2 ** -53].map(begun)).toEqual(['a b c a', 'b c a b', 'c a b c']);
+  });
+
   it('gives a second attempt the next instance that was not tried, and goes on behind it', () => {
     const picker = roundRobin('a', 'b', 'c');
     expect(next(picker)).toBe('a');

@@ -1,8 +1,12 @@
 // Round robin: everybody in turn, in the order of the list. Weights count only as zero or not zero.
 import { isUsable, noneOf, preparedResults, type Candidate, type Picker, type Policy } from './picker.ts';
 
-/** Exact cyclic order; a request that excludes candidates takes the next one that is left, and the order goes on there. */
-export const roundRobin: Policy = (candidates) => roundRobinFrom(candidates, 0);
+/**
+ * Exact cyclic order; a request that excludes candidates takes the next one that is left, and the order goes on there. It begins
+ * anywhere: of many processes that start together, each would otherwise send its first request to the same candidate.
+ */
+export const roundRobin: Policy = (candidates, { random }) =>
+  roundRobinFrom(candidates, Math.floor(random() * candidates.length));
 
 function roundRobinFrom<C extends Candidate>(candidates: readonly C[], start: number): Picker<C> {
   const results = preparedResults(candidates);

@@ -35,6 +35,17 @@ describe(`smooth weighted round robin (seed ${seed})`, () => {
     expect(take(smooth(listOf([5, 1, 1])), 14).join('')).toBe('aabacaaaabacaa');
   });
 
+  it('begins anywhere on its cycle, and is exact from there', () => {
+    const begun = (random: number): Picker<Candidate> =>
+      pickerFor({
+        policy: 'weighted-round-robin',
+        candidates: listOf([5, 1, 1]),
+        context: { ...context, random: () => random },
+      });
+    expect(take(begun(0.3), 7).join('')).toBe('bacaaaa');
+    for (const random of [0.1, 0.5, 1 - 2 ** -53]) expectExactWindows(begun(random), [5, 1, 1]);
+  });
+
   it('is plain round robin while all weights are equal', () => {
     expect(take(smooth(listOf([3, 3, 3])), 6).join('')).toBe('abcabc');
   });

@@ -4,10 +4,20 @@
 import { isUsable, noneOf, preparedResults, type Candidate, type Picker, type Policy } from './picker.ts';
 import { nearestCredits, step, sumOf, wholeWeights } from './smooth-weights.ts';
 
-/** Exact in every window as long as the sum of the (reduced) weights; O(candidates) a pick. */
-export const weightedRoundRobin: Policy = (candidates) => {
+/** More steps than this from the beginning of the cycle are not worth a start anywhere. */
+const mostFirstSteps = 1_000;
+
+/**
+ * Exact in every window as long as the sum of the (reduced) weights; O(candidates) a pick. It begins anywhere on its cycle, as
+ * round robin does.
+ */
+export const weightedRoundRobin: Policy = (candidates, { random }) => {
   const weights = wholeWeights(candidates.map(({ weight }) => weight));
-  return smooth(candidates, { weights, credits: new Float64Array(weights.length) });
+  const credits = new Float64Array(weights.length);
+  const total = sumOf(weights);
+  const firstSteps = Math.floor(random() * Math.min(total, mostFirstSteps));
+  for (let taken = 0; taken < firstSteps; taken += 1) step(credits, weights, total);
+  return smooth(candidates, { weights, credits });
 };
 
 interface SmoothState {
