@@ -124,11 +124,11 @@ async function world() {
 
 /** Asks all the time until told to stop; the statuses that were not 200. */
 function traffic(ask: () => Promise<number>): { end(): Promise<{ readonly asked: number; readonly bad: unknown[] }> } {
-  let running = true;
+  const stop = new AbortController();
   let asked = 0;
   const bad: unknown[] = [];
   const client = async (): Promise<void> => {
-    while (running) {
+    while (!stop.signal.aborted) {
       asked += 1;
       const status = await ask().catch((error: unknown) => error);
       if (status !== 200) bad.push(status);
@@ -138,7 +138,7 @@ function traffic(ask: () => Promise<number>): { end(): Promise<{ readonly asked:
   const clients = Promise.all(Array.from({ length: 4 }, client));
   return {
     async end() {
-      running = false;
+      stop.abort();
       await clients;
       return { asked, bad };
     },
