@@ -47,7 +47,7 @@ async function talkative(): Promise<{ readonly port: number; readonly saidAt: nu
       socket.write(out);
       if (!active || random.integer(1, 10) > 1) return;
       const then = asked;
-      let left = random.integer(0, 8);
+      let left = random.integer(1, 8);
       const later = (): void => {
         if (asked !== then || socket.destroyed) return;
         if (left > 0) setImmediate(later);

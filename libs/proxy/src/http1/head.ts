@@ -6,9 +6,10 @@
 import { COLON, CR, isToken, isValue, LF, SPACE, spells, TAB } from './bytes.ts';
 import { Field, fieldKind } from './field-kind.ts';
 
-/** Why a head is not taken. `too-large` and `too-many-fields` are 431, `version` is 505, everything else 400. */
+/** Why a head is not taken. `too-large` and `too-many-fields` are 431, `target-too-long` is 414, `version` is 505, everything else 400. */
 export type HeadFault =
   | 'too-large'
+  | 'target-too-long'
   | 'too-many-fields'
   | 'version'
   | 'start-line'

@@ -22,7 +22,7 @@ export class RequestHead {
 
   /**
    * Parses the head that begins at `start`; `from` is how far an earlier try has looked. Refuses with a fault as soon as it
-   * is certain; `too-large` when `limit` bytes hold no complete head.
+   * is certain; `too-large` or `target-too-long` when `limit` bytes hold no complete head.
    */
   parse(bytes: Buffer, start: number, { from, limit }: { readonly from: number; readonly limit: number }): ParsedHead {
     let at = start;
@@ -35,9 +35,9 @@ export class RequestHead {
     if (end === 0) {
       const early = this.#earlyFault(bytes, at);
       if (early !== undefined) return early;
-      return bytes.length - at > limit ? 'too-large' : 'incomplete';
+      return bytes.length - at > limit ? tooLarge(bytes, at, limit) : 'incomplete';
     }
-    if (end - at > limit) return 'too-large';
+    if (end - at > limit) return tooLarge(bytes, at, limit);
     this.end = end;
 
     const methodStart = at;
@@ -70,6 +70,12 @@ export class RequestHead {
     const lf = bytes.indexOf(LF, start);
     return lf > start && bytes[lf - 1] !== CR ? 'line-ending' : undefined;
   }
+}
+
+/** Which part of it is too long (RFC 9110 15.5.15)? */
+function tooLarge(bytes: Buffer, start: number, limit: number): HeadFault {
+  const lf = bytes.indexOf(LF, start);
+  return lf < 0 || lf - start > limit ? 'target-too-long' : 'too-large';
 }
 
 /** A method that is registered with IANA; one that nobody knows is as likely the rest of another message. */

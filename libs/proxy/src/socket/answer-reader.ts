@@ -33,7 +33,8 @@ export class AnswerReader {
     while (at < all.length) {
       const outcome = head.parse(all, at, { from, limit: limit - this.#interimBytes });
       if (outcome === 'incomplete') {
-        this.#early = at === 0 ? all : all.subarray(at);
+        // `bytes` is good until the call is over
+        this.#early = all === bytes ? Buffer.from(all.subarray(at)) : all.subarray(at);
         return outcome;
       }
       if (outcome !== 'complete') return outcome;

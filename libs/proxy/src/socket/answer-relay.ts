@@ -56,6 +56,7 @@ export class AnswerRelay {
       form: this.form,
       requestId,
       via: options.via,
+      date: client.engine.dateLine,
       instance: options.announceInstance ? instance : undefined,
       connection: this.#goOn ? (minor === 0 ? 'keep-alive' : undefined) : 'close',
     });
@@ -71,8 +72,10 @@ export class AnswerRelay {
     } else {
       client.cork();
       client.write(text);
-      this.feed(bytes, head.end);
+      body.feed(bytes, head.end, this.#pass);
       client.uncork();
+      this.#hold();
+      this.#settle(bytes.length - body.taken);
     }
   }
 
@@ -80,7 +83,14 @@ export class AnswerRelay {
   feed(bytes: Buffer, start: number): void {
     this.#passage.exchange.moved();
     this.#body.feed(bytes, start, this.#pass);
+    this.#hold();
     this.#settle(bytes.length - this.#body.taken);
+  }
+
+  /** What the client has not taken at once must not be written over by what is read next. */
+  #hold(): void {
+    const { client, upstream } = this.#passage;
+    if (client.socket.writableLength > 0) upstream.isHeld = true;
   }
 
   /** The instance has ended its side. */
@@ -127,11 +137,12 @@ export class AnswerRelay {
     const { client, exchange, upstream } = this.#passage;
     const { pools, options, draining } = client.engine;
     const { socket, reader } = upstream;
-    const certain = leftover === 0 && exchange.facts.body.done && this.#body.end !== 'close';
+    const certain = leftover === 0 && exchange.facts.body.done && exchange.leavesNoTrace && this.#body.end !== 'close';
     if (
       certain &&
       !upstream.tainted &&
       reader.head.reusable() &&
+      !reader.head.fields.connectionAuth &&
       !draining &&
       !socket.readableEnded &&
       !socket.isPaused()
@@ -164,6 +175,7 @@ export function sendWhole(
     form: end === head.end ? 'none' : 'as-it-comes',
     requestId: facts.requestId,
     via: options.via,
+    date: client.engine.dateLine,
     instance: options.announceInstance ? instance : undefined,
     connection: goOn ? (facts.minor === 0 ? 'keep-alive' : undefined) : 'close',
   });

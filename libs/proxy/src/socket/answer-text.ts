@@ -2,7 +2,7 @@
 // answered; and the framing that this client understands.
 import type { AnswerHead, BodyEnd } from '../http1/answer-head.ts';
 import { Field } from '../http1/field-kind.ts';
-import { linesKept, listedNames } from './request-text.ts';
+import { linesKept, listedNames, writtenAnew } from './request-text.ts';
 
 /**
  * How the body goes to the client: as it comes, in chunks of ours (it ends with the instance's connection), or plain with
@@ -25,6 +25,8 @@ export interface AnswerTextFacts {
   readonly form: BodyForm;
   readonly requestId: string;
   readonly via: string;
+  /** the Date line for an answer without one (RFC 9110 6.6.1) */
+  readonly date: string;
   /** for Switchyard-Instance; undefined when it is not to be told */
   readonly instance: string | undefined;
   /** `close`, `keep-alive` (HTTP/1.0 has to be told), or undefined */
@@ -48,17 +50,20 @@ export function answerText(facts: AnswerTextFacts): string {
   const { bytes, head, form } = facts;
   const { fields } = head;
   const listed = listedNames(bytes, fields);
+  const length = head.status === 204 ? '' : writtenAnew(bytes, fields);
   const chunkedOn = fields.chunked && form === 'as-it-comes';
   const keep = (i: number): boolean => {
     const kind = fields.kind[i] as number;
     if (endsHere[kind] === 1) return false;
     if (kind === Field.transferEncoding || kind === Field.trailer) return chunkedOn;
     // RFC 9110 8.6: no Content-Length in a 204
-    if (kind === Field.contentLength && head.status === 204) return false;
+    if (kind === Field.contentLength && (head.status === 204 || length !== '')) return false;
     return listed === undefined || !listed.has(fields.name(bytes, i).toLowerCase());
   };
   let text = `HTTP/1.1 ${head.status} ${bytes.toString('latin1', head.reasonStart, head.reasonEnd)}\r\n`;
   text += linesKept(bytes, fields, { end: head.end, keep });
+  text += length;
+  if (!fields.has(Field.date)) text += facts.date;
   if (fields.has(Field.via)) text += `Via: ${viaOf(facts)}1.${head.minor} ${facts.via}\r\n`;
   else text += `Via: 1.${head.minor} ${facts.via}\r\n`;
   if (!fields.has(Field.requestId)) text += `X-Request-Id: ${facts.requestId}\r\n`;

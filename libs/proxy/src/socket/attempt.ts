@@ -95,7 +95,7 @@ export class Attempt implements UpstreamUser, SharedUser {
       return;
     }
     const isNew = fresh || facts.upgrade;
-    const upstream = (isNew ? undefined : pools.take(this.target)) ?? pools.open(this.target);
+    const upstream = (isNew ? undefined : pools.take(this.target)) ?? pools.open(this.target, facts.upgrade);
     this.upstream = upstream;
     upstream.use(this);
     if (upstream.connected) {

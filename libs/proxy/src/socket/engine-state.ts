@@ -25,5 +25,7 @@ export interface EngineState {
   /** requests under way */
   inFlight: number;
   draining: boolean;
+  /** `Date: ...`, ready; of this second */
+  dateLine: string;
   readonly newRequestId: () => string;
 }

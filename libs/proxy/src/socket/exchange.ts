@@ -121,10 +121,15 @@ export class Exchange implements AttemptOwner, Movable, Held {
     if (afterMs !== undefined) this.#hedge ??= setTimeout(this.#askAnother, afterMs).unref();
   }
 
+  /** The instance cannot have been left with a body that it did not expect, or with somebody's credentials. */
+  get leavesNoTrace(): boolean {
+    return !this.facts.connectionAuth && (!this.facts.expectsContinue || this.#continued);
+  }
+
   /** Sent twice, it does no harm, and nothing follows its head. A body that comes after a HEAD would be taken for an answer. */
   get #shareable(): boolean {
-    const { method, body, upgrade } = this.facts;
-    return method === 'GET' && body.done && !upgrade && this.#mayShare;
+    const { method, body, upgrade, connectionAuth } = this.facts;
+    return method === 'GET' && body.done && !upgrade && !connectionAuth && this.#mayShare;
   }
 
   readonly #askAnother = (): void => {

@@ -27,7 +27,7 @@ export class Forwarding {
   text(instance: string): string {
     const client = this.#client;
     const decision = this.#decision;
-    const { target, authority, requestId, upgrade } = this.#facts;
+    const { target, authority, requestId, upgrade, expectsContinue } = this.#facts;
     if (decision.action === 'refuse') return '';
     return requestText({
       bytes: client.bytes,
@@ -39,6 +39,7 @@ export class Forwarding {
       requestId,
       instance,
       upgrade,
+      expectsContinue,
     });
   }
 }

@@ -4,6 +4,7 @@ import type { HeadFault } from '../http1/head.ts';
 
 const details: Readonly<Record<HeadFault, string>> = {
   'too-large': 'The head of the request is larger than allowed.',
+  'target-too-long': 'The request line is longer than allowed.',
   'too-many-fields': 'The request has more header fields than allowed.',
   version: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.',
   'start-line': 'The request line is malformed.',
@@ -24,6 +25,7 @@ const details: Readonly<Record<HeadFault, string>> = {
 export function headRefusal(fault: HeadFault): { readonly refusal: Refusal; readonly status?: number } {
   const detail = details[fault];
   if (fault === 'too-large' || fault === 'too-many-fields') return { refusal: { code: 'header_too_large', detail } };
+  if (fault === 'target-too-long') return { refusal: { code: 'header_too_large', detail }, status: 414 };
   if (fault === 'version') return { refusal: { code: 'malformed_request', detail }, status: 505 };
   if (fault === 'transfer-encoding') return { refusal: { code: 'not_implemented', detail } };
   return { refusal: { code: 'malformed_request', detail } };

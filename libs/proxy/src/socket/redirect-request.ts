@@ -33,6 +33,6 @@ export function redirectRequest(
   const headers = redirectHeaders(location, engine.options.announceInstance ? target.id : undefined);
   const more = ['X-Request-Id', facts.requestId, ...(goOn ? [] : ['Connection', 'close'])];
   const startLine = `HTTP/1.1 ${decision.redirectStatus} ${STATUS_CODES[decision.redirectStatus] ?? ''}`;
-  client.write(headText(startLine, [...headers, ...more]));
+  client.write(headText(startLine, [...headers, ...more]).replace('\r\n', `\r\n${engine.dateLine}`));
   return goOn;
 }

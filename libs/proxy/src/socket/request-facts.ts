@@ -11,6 +11,8 @@ export interface RequestFacts {
   readonly requestId: string;
   readonly expectsContinue: boolean;
   readonly upgrade: boolean;
+  /** its credentials authenticate the connection, so nobody else may use that one afterwards (RFC 4559 6) */
+  readonly connectionAuth: boolean;
   /** its Idempotency-Key */
   readonly key: string | undefined;
   readonly body: RequestBody;

@@ -21,6 +21,7 @@ export interface RequestTextFacts {
   /** id of the instance that is meant */
   readonly instance: string;
   readonly upgrade: boolean;
+  readonly expectsContinue: boolean;
 }
 
 const verbatim = new Uint8Array(32);
@@ -64,16 +65,16 @@ export function linesKept(
 
 /** The head as it goes to the instance. */
 export function requestText(facts: RequestTextFacts): string {
-  const { bytes, head, upgrade } = facts;
+  const { bytes, head, upgrade, expectsContinue } = facts;
   const { fields } = head;
   const listed = listedNames(bytes, fields);
-  const hasBody = fields.chunked || fields.contentLength > 0;
+  const length = writtenAnew(bytes, fields);
   const keep = (i: number): boolean => {
     const kind = fields.kind[i] as number;
     if (verbatim[kind] !== 1) {
-      const passed = (kind === Field.trailer && fields.chunked) || (kind === Field.expect && hasBody);
+      const passed = (kind === Field.trailer && fields.chunked) || (kind === Field.expect && expectsContinue);
       if (!passed) return false;
-    }
+    } else if (kind === Field.contentLength && length !== '') return false;
     return listed === undefined || !listed.has(fields.name(bytes, i).toLowerCase());
   };
   let text = `${head.method} ${facts.path} HTTP/1.1\r\nHost: ${facts.authority}\r\n`;
@@ -81,6 +82,7 @@ export function requestText(facts: RequestTextFacts): string {
   text += facts.forwarded;
   text += `Via: ${viaBefore(bytes, fields)}1.${head.minor} ${facts.via}\r\nX-Request-Id: ${facts.requestId}\r\n`;
   text += `Switchyard-Instance: ${facts.instance}\r\n`;
+  text += length;
   if (fields.contentLength < 0 && !fields.chunked && wantsLength(head.method)) text += 'Content-Length: 0\r\n';
   if (upgrade) {
     const value = fields.value(bytes, fields.indexOf(Field.upgrade));
@@ -89,6 +91,15 @@ export function requestText(facts: RequestTextFacts): string {
     text += 'TE: trailers\r\nConnection: keep-alive, TE\r\n';
   }
   return `${text}\r\n`;
+}
+
+/** A Content-Length with leading zeros, which some take for an octal number, as it should have been; else empty. */
+export function writtenAnew(bytes: Buffer, fields: FieldSection): string {
+  if (fields.contentLength < 0) return '';
+  const at = fields.indexOf(Field.contentLength);
+  const start = fields.valueStart[at] as number;
+  const hasZeros = bytes[start] === 0x30 && (fields.valueEnd[at] as number) - start > 1;
+  return hasZeros ? `Content-Length: ${fields.contentLength}\r\n` : '';
 }
 
 const wantsLength = (method: string): boolean => method === 'POST' || method === 'PUT' || method === 'PATCH';

@@ -29,6 +29,12 @@ export function beginRequest(client: ClientConnection): Exchange | undefined {
     client.refuseUnread(checked);
     return undefined;
   }
+  if (head.minor === 1 && hasOtherExpectation(client)) {
+    // RFC 9110 10.1.1; a spelling that only some understand makes others take the body for a request
+    const detail = 'The only Expect that is understood here is "100-continue", once.';
+    client.refuseUnread({ code: 'malformed_request', detail }, 417);
+    return undefined;
+  }
   const { options } = engine;
   const body = new RequestBody(head.fields, options.limits.replayBytes);
   return new Exchange(client, options.policy.route(routingFacts(client, checked)), {
@@ -38,6 +44,7 @@ export function beginRequest(client: ClientConnection): Exchange | undefined {
     requestId: requestIdOf(client),
     expectsContinue: !body.done && expectsContinue(client),
     upgrade: isPassableUpgrade(client),
+    connectionAuth: head.fields.connectionAuth,
     key: idempotencyKeyOf(client),
     body,
   });
@@ -100,6 +107,16 @@ function requestIdOf({ engine, head: { fields }, bytes }: ClientConnection): str
     if (saneRequestId.test(given)) return given;
   }
   return engine.newRequestId();
+}
+
+function hasOtherExpectation({ head: { fields }, bytes }: ClientConnection): boolean {
+  if (!fields.has(Field.expect)) return false;
+  for (let i = 0; i < fields.count; i += 1) {
+    if (fields.kind[i] !== Field.expect) continue;
+    const isFirst = i === fields.indexOf(Field.expect);
+    if (!isFirst || fields.value(bytes, i).toLowerCase() !== '100-continue') return true;
+  }
+  return false;
 }
 
 /** The client waits for 100 (Continue) before it sends its body. */

@@ -154,7 +154,7 @@ export class SharedConnection implements UpstreamUser {
       }
       if (end > all.length) break;
       this.#queue.shift();
-      const more = head.reusable();
+      const more = head.reusable() && !head.fields.connectionAuth;
       front.user?.wholeAnswer(all, head, end);
       at = end;
       if (!more) {
@@ -162,7 +162,8 @@ export class SharedConnection implements UpstreamUser {
         return;
       }
     }
-    if (at < all.length) this.#early = at === 0 ? all : all.subarray(at);
+    // `bytes` is good until the call is over
+    if (at < all.length) this.#early = all === bytes ? Buffer.from(all.subarray(at)) : all.subarray(at);
     if (this.#queue.length === 0) this.idleSinceMs = this.#nowMs();
   }
 

@@ -36,6 +36,7 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
     deadlines: createDeadlines(() => clock.monotonicMs()),
     inFlight: 0,
     draining: false,
+    dateLine: dateLine(clock.unixMs()),
     newRequestId: requestIds(),
   };
   const stallGuard = new StallGuard();
@@ -61,6 +62,7 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
   };
   const sweep = (): void => {
     const nowMs = clock.monotonicMs();
+    engine.dateLine = dateLine(clock.unixMs());
     for (const client of engine.clients) client.sweep(nowMs);
     stallGuard.look(requests(engine), nowMs);
     engine.waiting.sweep();
@@ -123,6 +125,8 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
     }),
   };
 }
+
+const dateLine = (unixMs: number): string => `Date: ${new Date(unixMs).toUTCString()}\r\n`;
 
 /** The requests under way. */
 function* requests({ clients }: EngineState): Generator<Exchange> {

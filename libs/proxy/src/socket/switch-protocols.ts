@@ -38,7 +38,9 @@ export function switchProtocols({ client, upstream, target, requestId }: Switch)
   const { bytes, head } = upstream.reader;
   const { via, announceInstance, timeouts } = engine.options;
   const instance = announceInstance ? target.id : undefined;
-  client.write(answerText({ bytes, head, form: 'none', requestId, via, instance, connection: 'Upgrade' }));
+  client.write(
+    answerText({ bytes, head, form: 'none', requestId, via, date: engine.dateLine, instance, connection: 'Upgrade' }),
+  );
   engine.counters.answersByClass[1] = (engine.counters.answersByClass[1] ?? 0) + 1;
   const { socket, held } = client.detach();
   target.meter.tunnels += 1;

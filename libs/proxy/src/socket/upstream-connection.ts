@@ -17,6 +17,7 @@ import { loopTurn } from './loop-turn.ts';
 export interface UpstreamUser {
   /** It can be written to. Called in a later turn, once, for a new connection only. */
   upstreamConnected(): void;
+  /** The bytes are good until the call is over, unless `isHeld` is set: then they are good for ever. */
   upstreamData(bytes: Buffer): void;
   /** It took everything that was written. */
   upstreamDrained(): void;
@@ -24,6 +25,19 @@ export interface UpstreamUser {
   upstreamEnded(): void;
   /** It is gone; nothing comes any more. */
   upstreamClosed(error: NodeJS.ErrnoException | undefined): void;
+}
+
+/** Room for what is read: enough for brief answers; the large one for connections on which more came at once. */
+const FIRST_BYTES = 8 * 1024;
+const MOST_BYTES = 64 * 1024;
+
+/** How a connection is opened. */
+export interface Opening {
+  readonly target: Target;
+  readonly key: string;
+  /** The socket will be given away, to somebody who reads it as a stream. */
+  readonly bare: boolean;
+  readonly closed: (connection: UpstreamConnection) => void;
 }
 
 /** A connection to an instance. */
@@ -48,7 +62,12 @@ export class UpstreamConnection {
   #error: NodeJS.ErrnoException | undefined;
   readonly #closed: (connection: UpstreamConnection) => void;
 
-  constructor(target: Target, key: string, closed: (connection: UpstreamConnection) => void) {
+  /** of what was read last, something is still being written to a client */
+  isHeld = false;
+  #buffer: Buffer | undefined;
+  #wasFull = false;
+
+  constructor({ target, key, bare, closed }: Opening) {
     this.key = key;
     this.service = target.service;
     this.#closed = closed;
@@ -57,13 +76,19 @@ export class UpstreamConnection {
     const server = isIP(host) === 0 ? { servername: host } : {};
     this.socket = target.secure
       ? connectSecurely({ host, port, ...server, ALPNProtocols: ['http/1.1'] }).setNoDelay(true)
-      : connect({ host, port, noDelay: true, allowHalfOpen: true });
+      : connect({
+          host,
+          port,
+          noDelay: true,
+          allowHalfOpen: true,
+          ...(!bare && { onread: { buffer: this.#room, callback: this.#onRead } }),
+        });
     const { socket } = this;
     socket.once(target.secure ? 'secureConnect' : 'connect', () => {
       this.connected = true;
       this.#user?.upstreamConnected();
     });
-    socket.on('data', this.#onData);
+    if (bare || target.secure) socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
@@ -113,6 +138,26 @@ export class UpstreamConnection {
     this.#closed(this);
     return socket;
   }
+
+  /**
+   * Where the next bytes go: into the same room again, unless somebody still needs what is in it. Half of what 100 kB cost
+   * was room for each read that was thrown away afterwards.
+   */
+  readonly #room = (): Buffer => {
+    const bytes = this.#wasFull ? MOST_BYTES : (this.#buffer?.length ?? FIRST_BYTES);
+    if (this.#buffer === undefined || this.isHeld || this.#buffer.length < bytes) {
+      this.#buffer = Buffer.allocUnsafeSlow(bytes);
+      this.isHeld = false;
+    }
+    return this.#buffer;
+  };
+
+  /** The bytes are good until the call is over. */
+  readonly #onRead = (count: number, buffer: Uint8Array): boolean => {
+    this.#wasFull ||= count === buffer.length;
+    this.#onData((buffer as Buffer).subarray(0, count));
+    return true;
+  };
 
   readonly #onData = (bytes: Buffer): void => {
     const user = this.#user;

@@ -10,8 +10,8 @@ import { UpstreamConnection } from './upstream-connection.ts';
 export interface UpstreamPools {
   /** An idle connection, or undefined. */
   take(target: Target): UpstreamConnection | undefined;
-  /** A new one; it is connecting. */
-  open(target: Target): UpstreamConnection;
+  /** A new one; it is connecting. `bare`: its socket will be given away. */
+  open(target: Target, bare?: boolean): UpstreamConnection;
   /** One that other requests use too, while that is worth it for this instance; see batch-gauge.ts. */
   shared(target: Target): SharedConnection | undefined;
   /** What the answers of the instance have been like. */
@@ -83,8 +83,8 @@ export function createUpstreamPools(
     }
     return undefined;
   };
-  const open = (target: Target): UpstreamConnection => {
-    const connection = new UpstreamConnection(target, keyOf(target), closed);
+  const open = (target: Target, bare = false): UpstreamConnection => {
+    const connection = new UpstreamConnection({ target, key: keyOf(target), bare, closed });
     all.add(connection);
     return connection;
   };
