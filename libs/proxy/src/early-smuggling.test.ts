@@ -1,5 +1,6 @@
 // What becomes of the body of a request that is answered without it? It is still that request's body: nothing in it is ever read as
 // the next request, by nobody (CVE-2025-4366 in Pingora; PortSwigger's CL.0 and early-response gadgets, 2022 and 2025).
+import type { Socket } from 'node:net';
 import { rawOrigin, startYard, type Origin, type Yard } from './proxy-fixture.ts';
 import { readAnswers, readRequests, strictReading } from './reading-fixture.ts';
 import { assail, type Cutting } from './smuggling-fixture.ts';
@@ -55,24 +56,25 @@ describe.each(bodies)('a body by %s that is a request', (_name, body) => {
   });
 
   it.each(cuttings)('is no request behind an early answer of an instance, sent %s', async (cutting) => {
-    let answered = 0;
+    const answered = new WeakMap<Socket, number>();
     origin = await rawOrigin((socket, received) => {
       // answers as soon as there is a head, then lets the body run in
-      const heads = received.split(/^(?=(?:POST|GET) \/shop\/(?:early|behind) )/m).length - (received === '' ? 1 : 0);
-      if (!received.includes('\r\n\r\n') || answered >= heads) return;
-      answered += 1;
-      socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nok');
+      const heads = received.match(/^(?:POST|GET) \/shop\/(?:early|behind) [^]*?\r\n\r\n/gm)?.length ?? 0;
+      for (let count = answered.get(socket) ?? 0; count < heads; count += 1) {
+        socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nok');
+      }
+      answered.set(socket, heads);
     });
     yard = await startYard({ ports: [origin.port], route: { pathPrefix: '/shop' } });
 
     const heard = await assail(yard.port, [`POST /shop/early HTTP/1.1\r\nHost: a\r\n${body}`, behind], {
       cutting,
       enough: (text) => text.split('\r\n\r\nok').length > 2,
-      ms: 1_500,
+      ms: 3_000,
     });
 
     const { answers } = readAnswers(heard.text, ['POST', 'GET'], heard.ended);
-    expect(answers.length).toBeLessThanOrEqual(2);
+    expect(answers.map(({ status }) => status)).toEqual([404, 404]);
     // the rest of a body may be missing where the engine has closed the connection
     const targets = origin.received.flatMap((text) =>
       readRequests(text, strictReading).requests.map(({ target }) => target),
