@@ -27,6 +27,20 @@ export const dispatcherConfig = {
     default: 4710,
     doc: 'Port where the API of all services is, and the pages for people.',
   }),
+  workers: setting.integer({
+    env: 'SWITCHYARD_DISPATCHER_WORKERS',
+    default: 1,
+    min: 0,
+    max: 64,
+    doc: 'Processes that serve the same ports; 0 for one per core. Above 1 a supervisor keeps them: SIGHUP restarts them one by one.',
+  }),
+  workerStallMs: setting.durationMs({
+    env: 'SWITCHYARD_DISPATCHER_WORKER_STALL_MS',
+    default: 5_000,
+    min: 1_000,
+    max: 60_000,
+    doc: 'A worker process that gives no sign of life for so long is replaced.',
+  }),
   trustedProxies: setting.list({
     env: 'SWITCHYARD_DISPATCHER_TRUSTED_PROXIES',
     default: [],
@@ -145,6 +159,13 @@ export const dispatcherConfig = {
       doc: 'Lines have the query too, as in the logs of nginx and HAProxy. Turn it off where queries hold secrets.',
     }),
   },
+  replayMemoryMs: setting.durationMs({
+    env: 'SWITCHYARD_DISPATCHER_REPLAY_MEMORY_MS',
+    default: 24 * oneHourMs,
+    min: 60_000,
+    max: 30 * 24 * oneHourMs,
+    doc: 'So long it is remembered in Redis that a request with an Idempotency-Key was sent once more; there is one repetition in that time.',
+  }),
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/dispatcher',

@@ -1,216 +1,174 @@
-// What does this dispatcher tell about itself and about the requests that went wrong?
+// What does this dispatcher tell about itself and all others, and about the requests that went wrong at any of them?
 import { route, type Route } from '@switchyard/http';
-import { refuse } from '@switchyard/protocol';
-import type { DataPlane, InstanceMeter, Meters, RequestOutcome } from '@switchyard/proxy';
+import { decode, DISPATCHER_STALE_MS, dispatcherStateSchema, refuse, type Refusal } from '@switchyard/protocol';
+import type { DispatcherBoard } from '@switchyard/redis';
+import { withDeadline } from '@switchyard/runtime';
 import { z } from 'zod';
-import type { Ejections } from './ejections.ts';
-import type { RequestLog } from './request-log.ts';
-import type { TableKeeper } from './table-keeper.ts';
+import { askedByHeader, type FleetPeers } from './fleet-peers.ts';
+import { dispatcherState, type DispatcherParts } from './fleet-state.ts';
+import { outcomeSchema, type OutcomeView } from './request-view.ts';
+import type { OutcomeReader } from './workers/membership.ts';
 
-const latencySchema = z.object({ p50: z.number(), p95: z.number(), p99: z.number(), observations: z.int() });
-const instanceSchema = z.object({
-  service: z.string(),
-  id: z.string(),
-  url: z.string().nullable(),
-  weight: z.number().nullable(),
-  picked: z.boolean().meta({ description: 'whether it is among those that get new requests' }),
-  why: z.string().nullable().meta({ description: 'why it gets none; null when it does' }),
-  requests: z.int(),
-  inFlight: z.int(),
-  tunnels: z.int(),
-  errors: z.int(),
-  serverErrors: z.int(),
-  retries: z.int(),
-  staleConnections: z.int(),
-  latencyMs: latencySchema.meta({ description: 'until the head of the answer, over the last one to two minutes' }),
-  ejections: z.int().meta({ description: 'how often this dispatcher left it out for a moment' }),
-  lastError: z.object({ reason: z.string(), at: z.iso.datetime() }).nullable(),
-});
-const listenerSchema = z.object({
-  name: z.string(),
-  connections: z.int(),
-  requests: z.int(),
-  inFlight: z.int(),
-  tunnels: z.int(),
-  retries: z.int(),
-  redirects: z.int(),
-  clientAborts: z.int(),
-  truncated: z.int(),
-  refusals: z.record(z.string(), z.int()),
-});
-const dispatcherSchema = z
-  .object({
-    id: z.string(),
-    version: z.string(),
-    table: z.object({
-      source: z.enum(['redis', 'disk', 'none']),
-      epoch: z.number().nullable(),
-      revision: z.number().nullable(),
-      ageMs: z.number().nullable(),
-      keptInstances: z.int(),
-    }),
-    listeners: z.array(listenerSchema),
-    instances: z.array(instanceSchema),
+const dispatcherSchema = dispatcherStateSchema
+  .extend({
+    self: z.boolean().meta({ description: 'whether it is the one that answers' }),
+    ageMs: z.int().meta({ description: 'since it told this; 0 for the one that answers' }),
+    stale: z.boolean().meta({ description: 'not heard for 5 s; it disappears after 15 s' }),
   })
   .meta({ id: 'Dispatcher' });
-const outcomeSchema = z
-  .object({
-    requestId: z.string(),
-    method: z.string(),
-    target: z.string(),
-    host: z.string(),
-    route: z.string().nullable(),
-    service: z.string().nullable(),
-    end: z.enum(['answered', 'refused', 'cut', 'left']),
-    status: z.int(),
-    code: z.string().nullable(),
-    why: z.array(z.string()),
-    attempts: z.array(z.object({ instance: z.string(), outcome: z.string(), tookMs: z.number() })),
-    started: z.iso.datetime(),
-    tookMs: z.number(),
-  })
-  .meta({ id: 'RequestOutcome' });
+type Shown = z.infer<typeof dispatcherSchema>;
+const completeness = {
+  partial: z.boolean().meta({ description: 'whether something is missing; problems says what' }),
+  problems: z.array(z.string()),
+};
+const requestsSchema = z.object({ requests: z.array(outcomeSchema), ...completeness });
+const requestId = z.string().min(1).max(128);
+const boardDeadlineMs = 400;
 
 /** What the routes look at. */
-export interface DispatcherState {
-  readonly id: string;
-  readonly version: string;
-  readonly keeper: TableKeeper;
-  readonly meters: Meters;
-  readonly ejections: Ejections;
-  readonly planes: readonly DataPlane[];
-  readonly log: RequestLog;
+export interface DispatcherRoutesOptions extends DispatcherParts {
+  readonly outcomes: OutcomeReader;
+  readonly board: Pick<DispatcherBoard, 'states'>;
+  readonly peers: FleetPeers;
 }
 
-/** `GET /v1/dispatchers`, `GET /v1/requests`, `GET /v1/requests/{requestId}/why`. */
-export const dispatcherRoutes = (state: DispatcherState): Route[] => [
-  route({
-    method: 'get',
-    path: '/v1/dispatchers',
-    summary: 'The dispatcher that answers: its table, its listeners, and what each instance does for it',
-    tags: ['dispatcher'],
-    responses: { 200: { description: 'Its state', schema: z.object({ dispatchers: z.array(dispatcherSchema) }) } },
-    handle: () => ({ status: 200, body: { dispatchers: [dispatcherView(state)] } }),
-  }),
-  route({
-    method: 'get',
-    path: '/v1/requests',
-    summary: 'The latest requests that were refused, retried, cut or left by their client, newest first',
-    tags: ['dispatcher'],
-    query: z.strictObject({ limit: z.coerce.number().int().min(1).max(1_000).default(50) }),
-    responses: { 200: { description: 'Requests', schema: z.object({ requests: z.array(outcomeSchema) }) } },
-    handle: ({ query }) => ({ status: 200, body: { requests: state.log.latest(query.limit).map(outcomeView) } }),
-  }),
-  route({
-    method: 'get',
-    path: '/v1/requests/:requestId/why',
-    summary: 'Why a request was refused, retried, cut or left: every attempt and its reason',
-    tags: ['dispatcher'],
-    params: z.object({ requestId: z.string().min(1).max(128) }),
-    responses: { 200: { description: 'What happened', schema: outcomeSchema } },
-    handle({ params }) {
-      const found = state.log.find(params.requestId);
-      if (found) return { status: 200, body: outcomeView(found) };
-      return refuse('not_found', `nothing is known about the request ${params.requestId}`, {
-        why: [
-          'requests that simply went well are counted, not kept',
-          `this dispatcher keeps the last ${state.log.capacity} that did not`,
-        ],
-        next: 'GET /v1/requests lists those that are kept',
-      }).error;
-    },
-  }),
-];
+/** `/v1/dispatchers`, `/v1/dispatchers/{id}`, `/v1/requests`, `/v1/requests/{requestId}/why`: the same at every dispatcher. */
+export const dispatcherRoutes = (options: DispatcherRoutesOptions): Route[] => {
+  const { id, outcomes, peers } = options;
+  const own = (): Shown => ({ ...dispatcherState(options), self: true, ageMs: 0, stale: false });
 
-function dispatcherView(state: DispatcherState): z.infer<typeof dispatcherSchema> {
-  const { id, version, keeper, meters, ejections, planes } = state;
-  const { table, ageMs, keptInstances } = keeper.status();
-  const instances: z.infer<typeof instanceSchema>[] = [];
-  meters.each((service, instanceId, meter) => {
-    const entry = table?.services.get(service);
-    const instance = entry?.instances.find((one) => one.id === instanceId);
-    const reason = entry?.whyNot.find((one) => one.id === instanceId)?.reason;
-    instances.push({
-      service,
-      id: instanceId,
-      url: instance?.url ?? null,
-      weight: instance?.weight ?? null,
-      picked: instance !== undefined && reason === undefined,
-      why: instance === undefined ? 'it is not in the table any more' : (reason ?? null),
-      ejections: ejections.countOf(service, instanceId),
-      ...meterView(meter),
+  return [
+    route({
+      method: 'get',
+      path: '/v1/dispatchers',
+      summary: 'Every dispatcher: its table, its listeners, and what each instance does for it',
+      description:
+        'The one that answers comes first and is as it is now; the others are as they told at most a second ago.',
+      tags: ['dispatcher'],
+      responses: {
+        200: {
+          description: 'Their state',
+          schema: z.object({ dispatchers: z.array(dispatcherSchema), ...completeness }),
+        },
+      },
+      handle: async () => {
+        const { shown, problems } = await others(options);
+        const dispatchers = [own(), ...shown];
+        return { status: 200, body: { dispatchers, partial: problems.length > 0, problems } };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/v1/dispatchers/:id',
+      summary: 'One dispatcher',
+      tags: ['dispatcher'],
+      params: z.object({ id: z.string().min(1).max(128) }),
+      responses: { 200: { description: 'Its state', schema: dispatcherSchema } },
+      handle: async ({ params }) => {
+        if (params.id === id) return { status: 200, body: own() };
+        const { shown, problems } = await others(options);
+        const found = shown.find((one) => one.id === params.id);
+        return found ? { status: 200, body: found } : unknownDispatcher(params.id, problems);
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/v1/requests',
+      summary:
+        'The latest requests that were refused, retried, cut or left by their client, newest first, of all dispatchers',
+      tags: ['dispatcher'],
+      query: z.strictObject({ limit: z.coerce.number().int().min(1).max(1_000).default(50) }),
+      responses: { 200: { description: 'Requests', schema: requestsSchema } },
+      handle: async ({ query: { limit }, headers }) => {
+        const mine = await outcomes.latest(limit);
+        if (headers[askedByHeader] !== undefined) {
+          return { status: 200, body: { requests: [...mine], partial: false, problems: [] } };
+        }
+        const { answers, problems } = await peers.ask(`/v1/requests?limit=${limit}`);
+        const theirs = answers.flatMap(({ body }) => {
+          const decoded = decode(requestsSchema, body);
+          return decoded.ok ? decoded.value.requests : [];
+        });
+        const requests = [...mine, ...theirs].toSorted(newestFirst).slice(0, limit);
+        return { status: 200, body: { requests, partial: problems.length > 0, problems } };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/v1/requests/:requestId/why',
+      summary: 'Why a request was refused, retried, cut or left: every attempt and its reason, at whichever dispatcher',
+      tags: ['dispatcher'],
+      params: z.object({ requestId }),
+      responses: { 200: { description: 'What happened', schema: outcomeSchema } },
+      async handle({ params, headers }) {
+        const found = await outcomes.find(params.requestId);
+        if (found) return { status: 200, body: found };
+        if (headers[askedByHeader] !== undefined)
+          return unknownRequest(params.requestId, { outcomes, asked: 0, problems: [] });
+        const { answers, asked, problems } = await peers.ask(
+          `/v1/requests/${encodeURIComponent(params.requestId)}/why`,
+        );
+        const theirs = answers.flatMap(({ body }) => {
+          const decoded = decode(outcomeSchema, body);
+          return decoded.ok ? [decoded.value] : [];
+        });
+        const [latest] = theirs.toSorted(newestFirst);
+        return latest ? { status: 200, body: latest } : unknownRequest(params.requestId, { outcomes, asked, problems });
+      },
+    }),
+  ];
+};
+
+const newestFirst = (one: OutcomeView, other: OutcomeView): number =>
+  one.started < other.started ? 1 : one.started > other.started ? -1 : 0;
+
+/** The others as they told. Never rejects: with Redis gone they are not known, and that is said. */
+async function others({ id, board }: Pick<DispatcherRoutesOptions, 'id' | 'board'>): Promise<{
+  readonly shown: readonly Shown[];
+  readonly problems: readonly string[];
+}> {
+  try {
+    const heard = await withDeadline(board.states(), boardDeadlineMs, 'the look at the other dispatchers');
+    const problems: string[] = [];
+    const shown = heard.flatMap(({ id: other, ageMs, told }) => {
+      if (other === id) return [];
+      if (told === undefined) problems.push(`${other} has told nothing that can be read here`);
+      return told ? [{ ...told, self: false, ageMs, stale: ageMs >= DISPATCHER_STALE_MS }] : [];
     });
-  });
-  return {
-    id,
-    version,
-    table: {
-      source: table?.source ?? 'none',
-      epoch: table?.epoch ?? null,
-      revision: table?.revision ?? null,
-      ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null,
-      keptInstances,
-    },
-    listeners: planes.map(listenerView),
-    instances,
-  };
+    return { shown: shown.toSorted((one, other) => (one.id < other.id ? -1 : 1)), problems };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      shown: [],
+      problems: [`Redis cannot be asked, so other dispatchers are not known: ${reason.slice(0, 200)}`],
+    };
+  }
 }
 
-function meterView(
-  meter: InstanceMeter,
-): Omit<z.infer<typeof instanceSchema>, 'service' | 'id' | 'url' | 'weight' | 'picked' | 'why' | 'ejections'> {
-  const { requests, inFlight, tunnels, errors, serverErrors, retries, staleConnections, recent } = meter;
-  return {
-    requests,
-    inFlight,
-    tunnels,
-    errors,
-    serverErrors,
-    retries,
-    staleConnections,
-    latencyMs: {
-      p50: recent.quantileMs(0.5),
-      p95: recent.quantileMs(0.95),
-      p99: recent.quantileMs(0.99),
-      observations: recent.count,
-    },
-    lastError:
-      meter.lastError === undefined
-        ? null
-        : { reason: meter.lastError, at: new Date(meter.lastErrorUnixMs).toISOString() },
-  };
+function unknownDispatcher(id: string, problems: readonly string[]): Refusal {
+  if (problems.length > 0) {
+    return refuse('redis_unavailable', `whether there is a dispatcher ${id} is not known`, { why: problems }).error;
+  }
+  return refuse('not_found', `no dispatcher ${id} was heard in the last 15 s`, {
+    next: 'GET /v1/dispatchers lists those that were',
+  }).error;
 }
 
-function listenerView(plane: DataPlane): z.infer<typeof listenerSchema> {
-  const stats = plane.stats();
-  return {
-    name: plane.name,
-    connections: stats.connections,
-    requests: stats.requestsTotal,
-    inFlight: stats.inFlight,
-    tunnels: stats.tunnels,
-    retries: stats.retriesTotal,
-    redirects: stats.redirectsTotal,
-    clientAborts: stats.clientAbortsTotal,
-    truncated: stats.truncatedTotal,
-    refusals: { ...stats.refusalsByCode },
-  };
-}
-
-function outcomeView(outcome: RequestOutcome): z.infer<typeof outcomeSchema> {
-  const { startedUnixMs, ...rest } = outcome;
-  return {
-    ...rest,
-    route: rest.route ?? null,
-    service: rest.service ?? null,
-    code: rest.code ?? null,
-    why: [...rest.why],
-    attempts: rest.attempts.map(({ instance, outcome: what, tookMs }) => ({
-      instance,
-      outcome: what,
-      tookMs: Math.round(tookMs),
-    })),
-    started: new Date(startedUnixMs).toISOString(),
-    tookMs: Math.round(rest.tookMs),
-  };
+function unknownRequest(
+  request: string,
+  {
+    outcomes,
+    asked,
+    problems,
+  }: { readonly outcomes: OutcomeReader; readonly asked: number; readonly problems: readonly string[] },
+): Refusal {
+  const each = asked > 0 ? `this dispatcher and ${asked} others keep` : 'this dispatcher keeps';
+  return refuse('not_found', `nothing is known about the request ${request}`, {
+    why: [
+      'requests that simply went well are counted, not kept',
+      `${each} the last ${outcomes.capacity} that did not`,
+      ...problems,
+    ],
+    next: 'GET /v1/requests lists those that are kept',
+  }).error;
 }

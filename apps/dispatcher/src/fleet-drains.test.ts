@@ -38,9 +38,9 @@ describe('whom a dispatcher does not pick any more', () => {
       epoch: 1,
       revision: 10,
       drains: [
-        { service: 'shop', id: 'b', revision: 5, inFlight: 2, tunnels: 1 },
-        { service: 'shop', id: 'c', revision: 6, inFlight: 0, tunnels: 0 },
-        { service: 'shop', id: 'd', revision: 7, inFlight: 0, tunnels: 0 },
+        { service: 'shop', id: 'b', revision: 5, inFlight: 2, tunnels: 1, direct: false },
+        { service: 'shop', id: 'c', revision: 6, inFlight: 0, tunnels: 0, direct: false },
+        { service: 'shop', id: 'd', revision: 7, inFlight: 0, tunnels: 0, direct: false },
       ],
       omitted: 0,
     });
@@ -56,9 +56,30 @@ describe('whom a dispatcher does not pick any more', () => {
     drains.changed(tableWith(instanceOf('a')));
 
     expect(drains.now().drains).toEqual([
-      { service: 'shop', id: 'gone', revision: 0, inFlight: 1, tunnels: 0 },
-      { service: 'bank', id: 'closed', revision: 0, inFlight: 0, tunnels: 1 },
+      { service: 'shop', id: 'gone', revision: 0, inFlight: 1, tunnels: 0, direct: false },
+      { service: 'bank', id: 'closed', revision: 0, inFlight: 0, tunnels: 1, direct: false },
     ]);
+  });
+
+  it('may still get clients that were redirected, or told a moment ago to go there', () => {
+    const { meters } = setUp();
+    const instances = ['shop', 'bank', 'desk'].map((service) =>
+      instanceOf('a', { service, intent: 'draining', revision: 5 }),
+    );
+    const routes = { straight: { service: 'bank', action: 'redirect' }, default: { service: 'shop' } };
+    const view = createCatalogView(snapshotOf(instances, { routes }));
+    const drains = createFleetDrains(meters, (service) => service === 'desk');
+    drains.changed(tableOf({ view, source: 'redis', context: { meters, random: () => 0, nowMs: () => 0 } }));
+
+    const direct = drains.now().drains.map((one) => [one.service, one.direct]);
+
+    expect(new Map(direct as [string, boolean][])).toEqual(
+      new Map([
+        ['shop', false],
+        ['bank', true],
+        ['desk', true],
+      ]),
+    );
   });
 
   it('is told of at most 256, the latest ones', () => {

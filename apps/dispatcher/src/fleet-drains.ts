@@ -16,8 +16,8 @@ type Drain = DispatcherDrains['drains'][number];
 /** Entries told at once; about 80 bytes each. */
 const mostDrains = 256;
 
-/** Nobody leaves, until `changed` is called. */
-export function createFleetDrains(meters: Meters): FleetDrains {
+/** Nobody leaves, until `changed` is called. `isPicked`: whether clients were told a moment ago where the service is. */
+export function createFleetDrains(meters: Meters, isPicked: (service: string) => boolean = () => false): FleetDrains {
   let table: RoutingTable | undefined;
   const leaving = new Map<string, readonly Instance[]>();
 
@@ -38,9 +38,12 @@ export function createFleetDrains(meters: Meters): FleetDrains {
     now() {
       const busy = new Map<string, InstanceMeter>();
       const drains: Drain[] = [];
+      const redirected = leaving.size > 0 && table ? redirectedBy(table) : undefined;
       const add = (ref: { service: string; id: string }, revision: number, meter: InstanceMeter | undefined): void => {
         const { service, id } = ref;
-        drains.push({ service, id, revision, inFlight: meter?.inFlight ?? 0, tunnels: meter?.tunnels ?? 0 });
+        const { inFlight = 0, tunnels = 0 } = meter ?? {};
+        const direct = (redirected?.has(service) ?? false) || isPicked(service);
+        drains.push({ service, id, revision, inFlight, tunnels, direct });
       };
       meters.each((service, id, meter) => {
         if (meter.inFlight === 0 && meter.tunnels === 0) return;
@@ -64,12 +67,19 @@ export function createFleetDrains(meters: Meters): FleetDrains {
   };
 }
 
+function redirectedBy({ routes }: RoutingTable): ReadonlySet<string> {
+  const services = routes.flatMap(({ route }) =>
+    route.action === 'redirect' ? [route.service, ...(route.split ?? []).map((part) => part.service)] : [],
+  );
+  return new Set(services.filter((service) => service !== undefined));
+}
+
 const leaves = ({ intent, liveness }: Instance): boolean => intent !== 'in-service' || liveness === 'dead';
 
 /** What makes others wait or leave: when it changes, they are told at once. */
 export const gistOf = ({ drains }: DispatcherDrains): string =>
   drains
-    .map(({ service, id, revision, inFlight, tunnels }) =>
-      [service, id, revision, inFlight === 0, tunnels === 0].join(' '),
+    .map(({ service, id, revision, inFlight, tunnels, direct }) =>
+      [service, id, revision, inFlight === 0, tunnels === 0, direct].join(' '),
     )
     .join('\n');

@@ -15,6 +15,8 @@ export interface FleetPublisherOptions {
   readonly keeper: Pick<TableKeeper, 'current'>;
   readonly feed: Pick<CatalogFeed, 'listen'>;
   readonly meters: Meters;
+  /** Whether clients were told a moment ago to go straight to an instance of the service. */
+  readonly isPicked?: (service: string) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -27,7 +29,7 @@ const withdrawDeadlineMs = 500;
 /** To be started after the table and before the listeners, so that nothing is served by a dispatcher that nobody knows. */
 export function createFleetPublisher(options: FleetPublisherOptions): Component {
   const { id, board, state, keeper, feed, meters, clock, logger } = options;
-  const drains = createFleetDrains(meters);
+  const drains = createFleetDrains(meters, options.isPicked);
   let told = '';
   let timer: NodeJS.Timeout | undefined;
   let stopListening: (() => void) | undefined;

@@ -10,13 +10,15 @@ import {
   createCatalogStore,
   createRedis,
   createRedisRegistrar,
+  createReplayFence,
   redisSettingsOf,
 } from '@switchyard/redis';
-import { advertisedUrl, createTicker, loadConfig, runService } from '@switchyard/runtime';
+import { advertisedUrl, createTicker, loadConfig, runService, type BuildService } from '@switchyard/runtime';
 import { accessLogOf } from './access-log.ts';
 import { dispatcherConfig } from './config.ts';
 import { controlPolicy } from './control-policy.ts';
 import { createEjections } from './ejections.ts';
+import { createFleet } from './fleet.ts';
 import type { GoneInstance } from './gone-instances.ts';
 import { createListeners, selfTarget } from './listeners.ts';
 import { createOwnApi } from './own-api.ts';
@@ -26,13 +28,19 @@ import { createTableFile } from './table-file.ts';
 import { watchTable } from './table-health.ts';
 import { createTableKeeper } from './table-keeper.ts';
 import { trafficPolicy } from './traffic-policy.ts';
+import { joinWorkers, ownOutcomes } from './workers/membership.ts';
+import { supervisorOf } from './workers/supervisor.ts';
 
 const keptRequests = 1_024;
 const latencyWindowMs = 60_000;
 const random = Math.random;
+const member = joinWorkers();
 
-await runService('dispatcher', ({ name, env, clock, logger, metrics, health, version, instanceId: id }) => {
+const build: BuildService = (context) => {
+  const { name, env, clock, logger, metrics, health, version, instanceId: id } = context;
   const config = loadConfig(dispatcherConfig, { env, app: name, logger });
+  const supervisor = supervisorOf(config, { ...context, random });
+  if (supervisor) return [supervisor];
   const connections = createRedis(redisSettingsOf(config.redis), { logger, name: id });
   const redis = connections.connect('commands');
   const store = createCatalogStore(redis, id);
@@ -51,35 +59,40 @@ await runService('dispatcher', ({ name, env, clock, logger, metrics, health, ver
   let own: Target | undefined;
   const self = (): Target => (own ??= selfTarget({ id, address: server.address(), meters }));
   const current = () => keeper.current();
-  const { traffic, control } = createListeners({
-    config,
-    traffic: trafficPolicy({ current, log, ejections }),
+  const fence = createReplayFence({ redis, holder: id, ttlMs: config.replayMemoryMs });
+  const policies = {
+    traffic: trafficPolicy({ current, log, ejections, fence }),
     control: controlPolicy({ current, self, log, ejections }),
-    accessLog,
-    clock,
-    logger,
-  });
-  const state = { id, version, keeper, meters, ejections, planes: [traffic, control], log, probes, accessLog };
+  };
+  const { traffic, control } = createListeners({ config, ...policies, accessLog, clock, logger });
+  const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
+  const parts = { id, version, url, keeper, meters, ejections, planes: [traffic, control] };
+  const { teller, ...fleet } = createFleet(parts, { redis, feed, clock, logger });
   const ownOrigin = () => self().origin;
-  const app = createOwnApi({ ...state, ownOrigin, random, clock, health, metrics, logger });
+  const outcomes = member.outcomes(ownOutcomes(log, id));
+  const seen = { outcomes, probes, accessLog, ...fleet, member, ownOrigin, random };
+  const app = createOwnApi({ ...context, ...parts, ...seen });
   const server = httpServer({ name: 'api', host: config.host, port: config.port, app });
 
   const service = platformService(name);
-  const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
   const input = instanceInputSchema.parse({ url, version, check: { type: 'http', path: '/livez' } });
   const registrar = createRedisRegistrar({ store, redis, service, id, input });
   const turnLatencies = (): Promise<void> => Promise.resolve(meters.turn());
   return [
     connections,
-    server,
     keeper,
     feed,
     probes,
     watchTable({ keeper, health, metrics, clock, logger }),
     createTicker({ name: 'latency-window', everyMs: latencyWindowMs, run: turnLatencies, clock, logger }),
+    member.gate(keeper),
+    teller,
+    server,
     ...(accessLog ? [accessLog] : []),
     traffic,
     control,
     createAgent({ service, id, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
   ];
-});
+};
+
+await runService('dispatcher', build, member.service);

@@ -7,18 +7,25 @@ import type { Clock, Health, Logger, Metrics } from '@switchyard/runtime';
 import type { AccessLogWriter } from './access-log.ts';
 import { createApiDocuments } from './api-documents.ts';
 import { ownerApps } from './control-policy.ts';
-import { dispatcherRoutes, type DispatcherState } from './dispatcher-routes.ts';
+import { dispatcherRoutes, type DispatcherRoutesOptions } from './dispatcher-routes.ts';
+import type { Ejections } from './ejections.ts';
 import { pageRoutes } from './page-routes.ts';
 import { pickRoute } from './pick-route.ts';
 import type { Probes } from './probes.ts';
 import { routeTest } from './route-test.ts';
+import type { TableKeeper } from './table-keeper.ts';
 import { withTrafficMetrics } from './traffic-metrics.ts';
+import type { Membership } from './workers/membership.ts';
 
 /** The API; `ownOrigin` is where it will be served. */
 export function createOwnApi(
-  options: DispatcherState & {
+  options: DispatcherRoutesOptions & {
+    readonly keeper: TableKeeper;
+    readonly ejections: Ejections;
     readonly probes: Pick<Probes, 'status'>;
     readonly accessLog: Pick<AccessLogWriter, 'stats'> | undefined;
+    readonly member: Pick<Membership, 'health' | 'metrics'>;
+    readonly notePick: (service: string) => void;
     readonly ownOrigin: () => string;
     readonly random: () => number;
     readonly clock: Clock;
@@ -27,7 +34,7 @@ export function createOwnApi(
     readonly logger: Logger;
   },
 ): RequestListener {
-  const { keeper, version, clock, health, metrics, logger, random } = options;
+  const { keeper, member, version, clock, health, metrics, logger, random } = options;
   const originOf = (app: string): string | undefined =>
     app === 'dispatcher'
       ? options.ownOrigin()
@@ -39,12 +46,12 @@ export function createOwnApi(
     version,
     routes: [
       ...dispatcherRoutes(options),
-      pickRoute({ keeper, random, clock }),
+      pickRoute({ keeper, random, clock, notePick: options.notePick }),
       routeTest(keeper),
       ...pageRoutes({ keeper, documents, version }),
     ],
-    health,
-    metrics: withTrafficMetrics(metrics, options),
+    health: member.health(health),
+    metrics: member.metrics(withTrafficMetrics(metrics, options)),
     logger,
     errorToRefusal: redisRefusal,
   });

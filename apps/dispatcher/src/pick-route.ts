@@ -9,7 +9,7 @@ import { policyContext, type ServiceEntry } from './targets.ts';
 import type { TableKeeper } from './table-keeper.ts';
 
 /** A client should ask again after this: by then a dead instance is known to be dead. */
-const holdMs = 1_000;
+export const pickHoldMs = 1_000;
 
 const pickSchema = z
   .object({
@@ -33,8 +33,10 @@ export const pickRoute = (options: {
   readonly keeper: TableKeeper;
   readonly random: () => number;
   readonly clock: Clock;
+  /** Called with each service of which an instance was named. */
+  readonly notePick: (service: string) => void;
 }): Route => {
-  const { keeper, random, clock } = options;
+  const { keeper, random, clock, notePick } = options;
   // One small map for each service entry of the present table; it goes when the entry goes.
   const pickers = new WeakMap<ServiceEntry, Map<PolicyName, Picker<Target>>>();
 
@@ -66,6 +68,7 @@ export const pickRoute = (options: {
       if (!entry) return refuse('not_found', `there is no service named ${params.service}`).error;
       const target = targetFor(entry, query);
       if (!target) return nobody(entry);
+      notePick(params.service);
       return {
         status: 200,
         body: {
@@ -74,8 +77,8 @@ export const pickRoute = (options: {
           policy: query.key === undefined ? (query.policy ?? entry.policy.policy) : 'key',
           epoch: table.epoch,
           revision: table.revision,
-          expires: new Date(clock.unixMs() + holdMs).toISOString(),
-          expiresInMs: holdMs,
+          expires: new Date(clock.unixMs() + pickHoldMs).toISOString(),
+          expiresInMs: pickHoldMs,
         },
       };
     },

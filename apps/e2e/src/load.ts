@@ -12,8 +12,15 @@ export interface LoadReport {
 const CLIENT_TIMEOUT_MS = 15_000;
 const MAX_FAILURES_KEPT = 50;
 
-/** Sends `perSecond` GETs a second to `url` until `stop`, on kept-alive connections. */
-export function steadyLoad(url: string, perSecond: number): { stop(): Promise<LoadReport> } {
+/**
+ * Sends `perSecond` requests a second to `url` until `stop`, on kept-alive connections: GET, which a dispatcher may repeat, or
+ * POST, which it must not.
+ */
+export function steadyLoad(
+  url: string,
+  perSecond: number,
+  method: 'GET' | 'POST' = 'GET',
+): { stop(): Promise<LoadReport> } {
   const agent = new Agent({ keepAlive: true, maxSockets: 200 });
   const failures: string[] = [];
   const startedMs = performance.now();
@@ -32,7 +39,7 @@ export function steadyLoad(url: string, perSecond: number): { stop(): Promise<Lo
         }
         resolve();
       };
-      const sending = request(url, { agent, timeout: CLIENT_TIMEOUT_MS }, (response) => {
+      const sending = request(url, { agent, method, timeout: CLIENT_TIMEOUT_MS }, (response) => {
         response.resume();
         response.on('end', () => end(response.statusCode === 200 ? undefined : `status ${response.statusCode}`));
         response.on('error', (error) => end(`body: ${error.message}`));

@@ -41,7 +41,7 @@ describe('the drain of an instance', () => {
       drains: {
         epoch: 1,
         revision,
-        drains: [{ service: 'shop', id: 'a', revision, inFlight, tunnels: 0 }],
+        drains: [{ service: 'shop', id: 'a', revision, inFlight, tunnels: 0, direct: false }],
         omitted: 0,
       },
     });

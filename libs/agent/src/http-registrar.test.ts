@@ -141,6 +141,7 @@ describe('createHttpRegistrar', () => {
       done: false,
       inFlight: 1,
       tunnels: 0,
+      direct: false,
       dispatchers: [],
       problems: [],
     };

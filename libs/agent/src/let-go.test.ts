@@ -27,6 +27,7 @@ const viewOf = (...dispatchers: Seen[]): DrainView => {
     done: live.length > 0 && live.every((one) => one.acknowledged && one.inFlight === 0),
     inFlight: dispatchers.reduce((sum, one) => sum + (one.inFlight ?? 0), 0),
     tunnels: dispatchers.reduce((sum, one) => sum + (one.tunnels ?? 0), 0),
+    direct: false,
     dispatchers,
     problems: live.length > 0 ? [] : ['no dispatcher was heard lately'],
   };
@@ -109,10 +110,14 @@ describe('an instance that has announced its end', () => {
     expect(letGo()).toBe('not by d1 (2 requests under way), d2 (it may still send some)');
   });
 
-  it('waits the fixed time for upgraded connections, and for a dispatcher that is silent but may be there', async () => {
+  it('waits the fixed time for upgraded connections, for redirected clients, and for a dispatcher that is silent but may be there', async () => {
     const tunnels = await leaving(() => Promise.resolve(ok(viewOf(dispatcher('d1', { tunnels: 4 })))));
     await tunnels.end();
     expect(tunnels.leftAtMs()).toBe(1_000);
+
+    const redirected = await leaving(() => Promise.resolve(ok({ ...viewOf(dispatcher('d1')), direct: true })));
+    await redirected.end();
+    expect(redirected.leftAtMs()).toBe(1_000);
 
     const silent = dispatcher('d2', { live: false, ageMs: 4_000, acknowledged: false });
     const cut = await leaving(() => Promise.resolve(ok(viewOf(dispatcher('d1'), silent))));

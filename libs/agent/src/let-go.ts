@@ -1,8 +1,8 @@
 // When may an instance that has announced its end leave? When every live dispatcher has let go; else after a fixed time.
 //
 //   ASKING --all have let go--> done                       a dispatcher that is silent may be cut off and still send requests:
-//     |  \--nobody can be asked--> the fixed delay         then, and for upgraded connections, the fixed delay is waited out
-//     '--the deadline--> done, with those who have not
+//     |  \--nobody can be asked--> the fixed delay         then the fixed delay is waited out; so it is for upgraded connections,
+//     '--the deadline--> done, with those who have not     and for clients that were redirected and are on their way
 import type { DrainView, Result } from '@switchyard/protocol';
 import { withDeadline } from '@switchyard/runtime';
 import type { Clock } from '@switchyard/runtime';
@@ -50,7 +50,7 @@ export const waitUntilLetGo = async (options: {
     const live = view?.dispatchers.filter((one) => one.live) ?? [];
     const nowMs = clock.monotonicMs();
     const patience = nowMs >= patientMs;
-    const nothingElse = view?.tunnels === 0 && live.length === view.dispatchers.length;
+    const nothingElse = view?.tunnels === 0 && !view.direct && live.length === view.dispatchers.length;
     if (view?.done && (nothingElse || patience)) return `by ${live.length} dispatchers`;
     if (patience && live.length === 0) return `not known: ${view ? view.problems.join('; ') : fault}`;
     if (nowMs >= endMs) return `not by ${whoHolds(live)}`;

@@ -78,6 +78,8 @@ export const dispatcherDrainsSchema = z.object({
       revision: z.number(),
       inFlight: z.int(),
       tunnels: z.int(),
+      /** clients may come straight to it, for they were redirected, or told by /pick to go there */
+      direct: z.boolean().default(false),
     }),
   ),
   /** entries that were left out; those that were listed longest ago */
@@ -97,6 +99,10 @@ export const drainViewSchema = z
     }),
     inFlight: z.int().meta({ description: 'at all dispatchers that have confirmed; without upgraded connections' }),
     tunnels: z.int().meta({ description: 'upgraded connections; they do not count against done' }),
+    direct: z.boolean().meta({
+      description:
+        'clients may still come straight to it, redirected or told by /pick a moment ago; does not count against done',
+    }),
     dispatchers: z.array(
       z.object({
         id: z.string(),

@@ -4,6 +4,12 @@ import { DISPATCHER_LIVE_MS } from '@switchyard/protocol';
 import type { DispatcherDrains, DrainView, Instance } from '@switchyard/protocol';
 import type { DispatcherBoard, HeardDispatcher } from './dispatcher-board.ts';
 
+const entryOf = (
+  { drains }: DispatcherDrains,
+  service: string,
+  id: string,
+): DispatcherDrains['drains'][number] | undefined => drains.find((one) => one.service === service && one.id === id);
+
 interface Ref {
   readonly service: string;
   readonly id: string;
@@ -26,7 +32,7 @@ export function drainView(
 ): DrainView | undefined {
   const leaves = instance === undefined || instance.intent !== 'in-service' || instance.liveness === 'dead';
   const dispatchers = heard.map(({ id: dispatcher, ageMs, told }) => {
-    const said = told?.drains.find((one) => one.service === service && one.id === id);
+    const said = told && entryOf(told, service, id);
     // it leaves out whom it does not know and has nothing under way with
     const unknownThere = told !== undefined && said === undefined && instance === undefined;
     const acknowledged = unknownThere || (said !== undefined && leaves && said.revision >= (instance?.revision ?? 0));
@@ -52,6 +58,7 @@ export function drainView(
     done: leaves && live.length > 0 && live.every((one) => one.acknowledged && one.inFlight === 0),
     inFlight: sum('inFlight'),
     tunnels: sum('tunnels'),
+    direct: heard.some(({ told }) => told && entryOf(told, service, id)?.direct),
     dispatchers,
     problems: [
       ...(leaves ? [] : ['the instance is in service: it gets new requests until its intent is changed']),
