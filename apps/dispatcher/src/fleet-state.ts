@@ -2,6 +2,7 @@
 import type { DispatcherState, InstanceTraffic } from '@switchyard/protocol';
 import type { DataPlane, InstanceMeter, Meters } from '@switchyard/proxy';
 import type { Ejections } from './ejections.ts';
+import { panicsIn } from './panic.ts';
 import type { RoutingTable } from './routing-table.ts';
 import type { TableKeeper } from './table-keeper.ts';
 
@@ -25,6 +26,9 @@ export interface StateBounds {
 
 /** About 450 bytes an instance; 64 dispatchers at most tell so much each second. */
 export const toldBounds: StateBounds = Object.freeze({ instances: 200, bytes: 128 * 1024 });
+
+/** Services in panic that are named. */
+const mostPanics = 32;
 
 const unbounded: StateBounds = Object.freeze({ instances: Infinity, bytes: Infinity });
 
@@ -54,6 +58,7 @@ export function dispatcherState(parts: DispatcherParts, bounds: StateBounds = un
       ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null,
       keptInstances,
     },
+    panics: panicsIn(table).slice(0, mostPanics),
     listeners: planes.map(listenerView),
     instances,
     omittedInstances: metered.length - instances.length,

@@ -3,7 +3,7 @@ import { createLogger } from '@switchyard/runtime';
 import { manualClock } from '@switchyard/testing';
 import { fakeFeed, instanceOf, policyOf, snapshotOf } from './catalog-fixture.ts';
 import { createEjections } from './ejections.ts';
-import { panicOf } from './panic.ts';
+import { panicOf, panicsIn } from './panic.ts';
 import { createTableKeeper, type TableKeeper } from './table-keeper.ts';
 import { pickFrom } from './traffic-policy.ts';
 
@@ -40,6 +40,7 @@ async function world() {
       .map(({ msg, cause }) => (cause === undefined ? msg : `${msg}: ${cause}`));
   return {
     feed,
+    keeper,
     eject,
     told,
     cause: () => {
@@ -52,7 +53,7 @@ async function world() {
 
 describe('panic', () => {
   it('begins when ejections would leave fewer than half, ends with the reason, and is told once each time', async () => {
-    const { feed, eject, cause, picked, told } = await world();
+    const { feed, keeper, eject, cause, picked, told } = await world();
     eject('a', 4);
     eject('b', 4);
     expect([picked(), cause(), told()]).toEqual(['cd', undefined, []]);
@@ -62,10 +63,12 @@ describe('panic', () => {
       'too many would be left out',
       ['service.panic: too many would be left out'],
     ]);
+    expect(panicsIn(keeper.current())).toEqual([{ service: 'shop', cause: 'too many would be left out' }]);
     feed.event('instance.updated', { instance: instanceOf('c', { zone: 'z' }) });
     expect(told()).toEqual([]);
     feed.event('instance.registered', { instance: instanceOf('e') });
     expect([picked(), cause(), told()]).toEqual(['ce', undefined, ['service.panic_over']]);
+    expect(panicsIn(keeper.current())).toEqual([]);
   });
 
   it('is also when suspects take the traffic, and not when there is nobody', async () => {

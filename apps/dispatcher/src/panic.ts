@@ -32,3 +32,13 @@ export function panicChanges(before: RoutingTable | undefined, after: RoutingTab
   }
   return changes;
 }
+
+/** The services that are in panic now, and why. */
+export function panicsIn(
+  table: RoutingTable | undefined,
+): readonly { readonly service: string; readonly cause: PanicCause }[] {
+  return [...(table?.services.values() ?? [])].flatMap((entry) => {
+    const cause = panicOf(entry);
+    return cause === undefined ? [] : [{ service: entry.name, cause }];
+  });
+}

@@ -57,6 +57,12 @@ export const dispatcherStateSchema = z
       ageMs: z.number().nullable(),
       keptInstances: z.int(),
     }),
+    panics: z
+      .array(z.object({ service: z.string(), cause: z.string() }))
+      .default([])
+      .meta({
+        description: 'services where nobody is left out, or suspects are used, for too few would be left; 32 at most',
+      }),
     listeners: z.array(listenerSchema),
     instances: z.array(instanceTrafficSchema),
     omittedInstances: z

@@ -14,6 +14,7 @@ const stateOf = (id: string): DispatcherState => ({
   version: '1',
   url: 'http://127.0.0.1:4723',
   table: { source: 'redis', epoch: 1, revision: 2, ageMs: 3, keptInstances: 0 },
+  panics: [],
   listeners: [],
   instances: [],
   omittedInstances: 0,
