@@ -1,7 +1,7 @@
 // Two dispatchers as processes, on one Redis, in front of one back end: is the answer the same whichever is asked, and is an
 // instance told by both when they have let it go?
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,9 +42,22 @@ let registrar: RedisRegistrar;
 let d1: Dispatcher;
 let d2: Dispatcher;
 const waiting: ServerResponse[] = [];
+/** Keys of the payments that came; each other one dies. */
+const paid: string[] = [];
 
 const get = (url: string, headers = {}): Promise<Response> =>
   fetch(url, { signal: AbortSignal.timeout(5_000), headers });
+/** A keyed POST to the same address at either dispatcher: fetch would not let its Host be chosen. */
+const pay = (dispatcher: Dispatcher, key: string, requestId: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const headers = { host: 'bank.example', 'idempotency-key': key, 'x-request-id': requestId };
+    request(`${dispatcher.traffic}/pay`, { method: 'POST', headers, agent: false, timeout: 5_000 }, (response) => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode ?? 0));
+    })
+      .on('error', reject)
+      .end('{"amount":1}');
+  });
 const json = async <T>(url: string, headers = {}): Promise<T> => (await (await get(url, headers)).json()) as T;
 
 async function startDispatcher(id: string): Promise<Dispatcher> {
@@ -80,6 +93,7 @@ beforeAll(async () => {
   );
   origin = createServer((req, res) => {
     if (req.url === '/wait') waiting.push(res);
+    else if (req.url === '/pay' && paid.push(req.headers['idempotency-key'] as string) % 2 === 1) req.socket.destroy();
     else res.end('here');
   });
   await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve));
@@ -150,6 +164,32 @@ describe('two dispatchers', () => {
     expect(asked.status).toBe(404);
     const unknown = await json<{ why: string[] }>(`${d1.own}/v1/requests/never/why`);
     expect(unknown.why.join('\n')).toContain('1 others');
+  });
+
+  it('repeat a keyed POST that may have been carried out once, whichever of them it comes to', async () => {
+    const { url } = (await store.readInstance('shop', 'a')) ?? {};
+    const commands = connections.connect('commands');
+    await eventually(() => commands.ping());
+    for (const id of ['x', 'y']) {
+      const input = instanceInputSchema.parse({ url });
+      await createRedisRegistrar({ store, redis: commands, service: 'bank', id, input }).register();
+    }
+    const route = trafficRouteSchema.parse({ pathPrefix: '/pay', service: 'bank' });
+    await decideAndCommit(store, () => Promise.resolve(putRoute(undefined, 'pay', route)));
+    for (const { own } of [d1, d2]) {
+      await eventually(async () => {
+        const test = await json(`${own}/v1/routes:test?method=POST&url=http://bank.example/pay`);
+        expect(test).toMatchObject({ service: 'bank', candidates: [{ picked: true }, {}] });
+      });
+    }
+
+    expect(await pay(d1, 'key-1', 'first')).toBe(200);
+    expect(paid).toEqual(['key-1', 'key-1']);
+    expect(await pay(d2, 'key-1', 'second')).toBe(502);
+    expect(paid).toHaveLength(3);
+
+    const why = await json<{ why: string[] }>(`${d1.own}/v1/requests/second/why`);
+    expect(why.why.join('\n')).toContain('was granted to request first at d1');
   });
 
   it('both say at once that they have let an instance go, and when their last request there is over', async () => {

@@ -84,7 +84,7 @@ describe('the fence of keyed requests', () => {
     expect(performance.now() - startedMs).toBeLessThan(1_000);
     expect(verdicts.map(({ granted }) => granted)).toEqual([false, false, false]);
     expect(verdicts[0]?.reason).toContain('did not end within 100 ms');
-    expect(verdicts[2]?.reason).toBe('not repeated: 2 other claims wait for Redis');
+    expect(verdicts[2]?.reason).toBe('2 other claims wait for Redis');
     server.resume();
     await eventually(async () => (await fence.claim(claimOf('d'))).granted);
   });
@@ -96,7 +96,7 @@ describe('the fence of keyed requests', () => {
 
     expect(await fence.claim(claimOf('e'))).toEqual({
       granted: false,
-      reason: 'not repeated: Redis cannot be asked whether somebody else did',
+      reason: 'Redis cannot be asked whether somebody else did',
     });
     await server.restart();
   });

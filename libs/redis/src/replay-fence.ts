@@ -40,7 +40,7 @@ export function createReplayFence(options: ReplayFenceOptions): ReplayFence {
 
   return {
     async claim({ service, fingerprint, requestId }) {
-      if (underWay >= most) return refused(`not repeated: ${most} other claims wait for Redis`);
+      if (underWay >= most) return refused(`${most} other claims wait for Redis`);
       underWay += 1;
       const digest = createHash('sha256').update(`${service}\n${fingerprint}`).digest('hex');
       // the answer is the value that was there before, so one that lost learns to whom
@@ -53,13 +53,11 @@ export function createReplayFence(options: ReplayFenceOptions): ReplayFence {
         const before = await withDeadline(asked, deadlineMs, 'the claim');
         if (before === null) return { granted: true, reason: `repeated under a claim of ${holder}` };
         const [request, dispatcher] = before.split(' ');
-        return refused(
-          `not repeated: the one repetition for this Idempotency-Key was granted to request ${request} at ${dispatcher}`,
-        );
+        return refused(`the one repetition for its Idempotency-Key was granted to request ${request} at ${dispatcher}`);
       } catch (error) {
-        if (isRedisUnavailable(error)) return refused('not repeated: Redis cannot be asked whether somebody else did');
+        if (isRedisUnavailable(error)) return refused('Redis cannot be asked whether somebody else did');
         const detail = error instanceof Error ? error.message.slice(0, 200) : String(error);
-        return refused(`not repeated: Redis did not say whether somebody else did (${detail})`);
+        return refused(`Redis did not say whether somebody else did (${detail})`);
       }
     },
   };
