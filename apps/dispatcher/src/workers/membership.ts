@@ -1,5 +1,5 @@
-// What is a worker to itself? A dispatcher like any other that hears its supervisor instead of signals, says twice in a second or
-// more that it lives, and answers for all workers when somebody asks for metrics, readiness or the story of a request.
+// What is a worker to itself? A dispatcher like any other that hears its supervisor instead of signals, says four times a
+// second that it lives, and answers for all workers when somebody asks for metrics, readiness or the story of a request.
 import cluster from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import type { Component, Health, Metrics, RunServiceOptions, ServiceProcess } from '@switchyard/runtime';
@@ -68,6 +68,7 @@ function createMembership(host: NodeJS.Process): Membership {
   const waiting = new Map<number, (answer: Answer | undefined) => void>();
   let siblings: readonly WorkerView[] = [];
   let leaving = false;
+  let heardUnixMs = Date.now();
   let asked = 0;
   let ownHealth: Health | undefined;
   let ownMetrics: Metrics | undefined;
@@ -113,8 +114,11 @@ function createMembership(host: NodeJS.Process): Membership {
   const hear = (message: SupervisorMessage): void => {
     if (message.type === 'stop') stop('SIGTERM');
     else if (message.type === 'result') waiting.get(message.id)?.(message.answer);
-    else if (message.type === 'group') ({ workers: siblings, leaving } = message);
-    else void answerTo(message.question).then((answer) => say({ type: 'answer', id: message.id, answer }));
+    else if (message.type === 'group') {
+      // Sent when it changes, and only then.
+      ({ workers: siblings, leaving } = message);
+      heardUnixMs = Date.now();
+    } else void answerTo(message.question).then((answer) => say({ type: 'answer', id: message.id, answer }));
   };
 
   const pulse = (): void => {
@@ -157,7 +161,7 @@ function createMembership(host: NodeJS.Process): Membership {
     service: { process: serviceProcess },
     health(own) {
       ownHealth = own;
-      return { ...own, report: () => groupReport(own, siblings, leaving) };
+      return { ...own, report: () => groupReport(own, { workers: siblings, leaving, sinceUnixMs: heardUnixMs }) };
     },
     metrics(own) {
       ownMetrics = own;
@@ -200,14 +204,14 @@ function createMembership(host: NodeJS.Process): Membership {
 /** Of the whole group: ready while one worker is, and every worker that is not says why. */
 export function groupReport(
   own: Health,
-  workers: readonly WorkerView[],
-  leaving: boolean,
+  group: { readonly workers: readonly WorkerView[]; readonly leaving: boolean; readonly sinceUnixMs: number },
 ): ReturnType<Health['report']> {
+  const { workers, leaving, sinceUnixMs } = group;
   const report = own.report();
   const ready = workers.filter(({ phase, why }) => phase === 'READY' && why === '');
   const others = workers.filter((one) => !ready.includes(one)).map(({ number, why }) => `worker ${number}: ${why}`);
   const detail = [`${ready.length} of ${workers.length} worker processes are ready`, ...others].join('; ');
-  const check = { ok: others.length === 0 && !leaving, critical: false, detail, sinceUnixMs: 0 };
+  const check = { ok: others.length === 0 && !leaving, critical: false, detail, sinceUnixMs };
   const checks = { ...report.checks, workers: check };
   if (leaving) return { ready: false, phase: 'DRAINING', checks, why: ['the dispatcher stops'] };
   if (ready.length === 0) return { ...report, checks };
