@@ -202,14 +202,16 @@ describe('the access log', () => {
     const reader = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     await eventually(() => log.stats().written === 10);
 
-    let longestMs = 0;
+    // nobody reads meanwhile: a write that blocked would block for ever
+    const times: number[] = [];
     for (let count = 0; count < 20_000; count += 1) {
       const beganMs = performance.now();
       log.record(entry);
-      longestMs = Math.max(longestMs, performance.now() - beganMs);
+      times.push(performance.now() - beganMs);
       if (count % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    expect(longestMs).toBeLessThan(50);
+    times.sort((one, other) => one - other);
+    expect(times[Math.floor(times.length * 0.99)]).toBeLessThan(5);
     const { dropped, waitingBytes } = log.stats();
     expect(dropped).toBeGreaterThan(1_000);
     expect(waitingBytes).toBeLessThanOrEqual(1024 * 1024);
@@ -230,6 +232,7 @@ describe('the access log', () => {
     );
     while (await read());
     expect(log.stats().written + log.stats().dropped).toBe(20_010);
+    await eventually(() => events().includes('access_log.recovered'), { timeoutMs: 3_000 });
     expect(events()).toEqual(['access_log.dropping', 'access_log.recovered']);
     expect(told.at(-1)?.dropped).toBe(log.stats().dropped);
     expect(linesOf(text)).toHaveLength(log.stats().written);

@@ -41,6 +41,8 @@ interface Batch {
 const flushEveryMs = 100;
 const flushAtBytes = 64 * 1024;
 const lookEveryMs = 2_000;
+/** So long without a loss, and a series of losses is over: not a line for each of them. */
+const calmMs = 1_000;
 const openWithinMs = 5_000;
 const stopWithinMs = 2_000;
 
@@ -55,15 +57,20 @@ export function createAccessLog(options: AccessLogOptions): AccessLogWriter {
   let dropped = 0;
   /** dropped when the present series of losses began; undefined when none are lost */
   let lossesFrom: number | undefined;
+  /** what the destination last failed with, in the present series of failures */
   let failure: string | undefined;
+  let isFailing = false;
   let isStuck = false;
+  let troubleMs = -Infinity;
   let lookedMs = -Infinity;
   let timer: NodeJS.Timeout | undefined;
   let flushing: Promise<void> | undefined;
   let stopped = false;
 
+  const isTroubled = (): boolean => lossesFrom !== undefined || failure !== undefined;
   const drop = (): void => {
     dropped += 1;
+    troubleMs = clock.monotonicMs();
     if (lossesFrom !== undefined) return;
     lossesFrom = dropped - 1;
     logger.warn({ to: destination.name, waitingBytes, because: failure ?? 'it is too slow' }, 'access_log.dropping');
@@ -105,9 +112,9 @@ export function createAccessLog(options: AccessLogOptions): AccessLogWriter {
       batches.shift();
       written += first.lines;
     }
-    if (lossesFrom !== undefined || failure !== undefined) {
-      logger.info({ to: destination.name, dropped: dropped - (lossesFrom ?? dropped) }, 'access_log.recovered');
-    }
+    isFailing = false;
+    if (!isTroubled() || clock.monotonicMs() - troubleMs < calmMs) return;
+    logger.info({ to: destination.name, dropped: dropped - (lossesFrom ?? dropped) }, 'access_log.recovered');
     lossesFrom = undefined;
     failure = undefined;
   };
@@ -119,10 +126,12 @@ export function createAccessLog(options: AccessLogOptions): AccessLogWriter {
         const now = String(error);
         if (now !== failure) logger.warn({ to: destination.name, err: error }, 'access_log.failed');
         failure = now;
+        isFailing = true;
+        troubleMs = clock.monotonicMs();
       })
       .finally(() => {
         flushing = undefined;
-        if (batches.length > 0) arm();
+        if (batches.length > 0 || isTroubled()) arm();
       });
     return flushing;
   };
@@ -137,7 +146,7 @@ export function createAccessLog(options: AccessLogOptions): AccessLogWriter {
     record(entry) {
       if (samplePercent < 100 && !isFailure(entry) && random() * 100 >= samplePercent) return;
       add(accessLine(entry, { query }));
-      const isUrgent = waitingBytes >= flushAtBytes && !isStuck && failure === undefined;
+      const isUrgent = waitingBytes >= flushAtBytes && !isStuck && !isFailing;
       if (isUrgent && flushing === undefined) void flush();
       else arm();
     },
@@ -162,7 +171,7 @@ export function createAccessLog(options: AccessLogOptions): AccessLogWriter {
       const rush = async (): Promise<void> => {
         await flushing;
         for (;;) {
-          if (batches.length === 0 || failure !== undefined || clock.monotonicMs() >= endsMs) return;
+          if (batches.length === 0 || isFailing || clock.monotonicMs() >= endsMs) return;
           await flush();
           if (isStuck) await clock.sleep(10);
         }
