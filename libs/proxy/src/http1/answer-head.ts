@@ -19,7 +19,7 @@ export class AnswerHead {
   /** Parses the head that begins at `start`; `from` is how far an earlier try has looked. */
   parse(bytes: Buffer, start: number, { from, limit }: { readonly from: number; readonly limit: number }): ParsedHead {
     const end = headEnd(bytes, start, from);
-    if (end === 0) return bytes.length - start > limit ? 'too-large' : 'incomplete';
+    if (end === 0) return earlyFault(bytes, start) ?? (bytes.length - start > limit ? 'too-large' : 'incomplete');
     if (end - start > limit) return 'too-large';
     this.end = end;
     this.fields.clear();
@@ -63,6 +63,17 @@ export class AnswerHead {
     return this.minor === 1 || (connection & Connection.keepAlive) !== 0;
   }
 }
+
+/** What can never become the head of an answer is told at once: other protocols, and lines that end in a bare LF. */
+function earlyFault(bytes: Buffer, start: number): 'start-line' | 'line-ending' | undefined {
+  for (let i = 0; i < beginning.length && start + i < bytes.length; i += 1) {
+    if (bytes[start + i] !== beginning[i]) return 'start-line';
+  }
+  const lf = bytes.indexOf(LF, start);
+  return lf >= 0 && bytes[lf - 1] !== CR ? 'line-ending' : undefined;
+}
+
+const beginning = Buffer.from('HTTP/1.', 'latin1');
 
 function statusAt(bytes: Buffer, at: number): number {
   const [a, b, c] = [(bytes[at] as number) - 0x30, (bytes[at + 1] as number) - 0x30, (bytes[at + 2] as number) - 0x30];

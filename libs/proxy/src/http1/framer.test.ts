@@ -126,6 +126,18 @@ describe('a request head', () => {
 
 describe('the head of an answer', () => {
   it.each([
+    ['S', 'start-line'],
+    ['SSH-2.0-OpenSSH_9.2', 'start-line'],
+    ['HTTP/2', 'start-line'],
+    ['\x15\x03\x03', 'start-line'],
+    ['HTTP/1.1 200 OK\nContent-Length: 2\n\nok', 'line-ending'],
+    ['HTTP/1.1 200 OK\r\nX: y', 'incomplete'],
+    ['HTTP', 'incomplete'],
+  ])('is told apart from %j as soon as it can be: %s', (text, outcome) => {
+    expect(new AnswerHead().parse(Buffer.from(text, 'latin1'), 0, limits)).toBe(outcome);
+  });
+
+  it.each([
     ['WWW-Authenticate: NTLM', true],
     ['WWW-Authenticate: Basic realm="x", Negotiate', true],
     ['WWW-Authenticate: Basic realm="NTLM"', false],
