@@ -118,7 +118,8 @@ function createMembership(host: NodeJS.Process): Membership {
       // Sent when it changes, and only then.
       ({ workers: siblings, leaving } = message);
       heardUnixMs = Date.now();
-    } else void answerTo(message.question).then((answer) => say({ type: 'answer', id: message.id, answer }));
+    } else if (message.type === 'question')
+      void answerTo(message.question).then((answer) => say({ type: 'answer', id: message.id, answer }));
   };
 
   const pulse = (): void => {

@@ -107,6 +107,7 @@ function createSupervisor(options: SupervisorOptions): Component {
     });
   };
 
+  // A worker may be of a later version than its supervisor: what is not known here is passed over.
   const heard = (number: number, message: WorkerMessage): void => {
     if (message.type === 'pulse') {
       happened({ type: 'pulse', number, ready: message.ready, why: message.why });
@@ -114,7 +115,7 @@ function createSupervisor(options: SupervisorOptions): Component {
       gathering.answered(number, message.id, message.answer);
     } else if (message.type === 'farewell') {
       gathering.farewell(number, message.metrics, message.outcomes);
-    } else {
+    } else if (message.type === 'ask') {
       const slot = plan.workers().find((one) => one.number === number)?.slot ?? 0;
       gathering.ask(message.question, { number, slot, own: message.own }, (answer) =>
         say(number, { type: 'result', id: message.id, answer }),
