@@ -83,7 +83,7 @@ const build: BuildService = (context) => {
     keeper,
     feed,
     probes,
-    watchTable({ keeper, health, metrics, clock, logger }),
+    watchTable({ keeper, probes, health, metrics, clock, logger }),
     createTicker({ name: 'latency-window', everyMs: latencyWindowMs, run: turnLatencies, clock, logger }),
     member.gate(keeper),
     teller,

@@ -101,8 +101,11 @@ describe('the table', () => {
     expect(checkOf(keeper.status())).toMatchObject({
       ok: false,
       critical: false,
-      detail: expect.stringContaining('86400 s old'),
+      detail: expect.stringMatching(/that is 86400 s old \([^;]+\)$/),
     });
+    expect(checkOf(keeper.status(), { probing: true, out: 1 }).detail).toMatch(
+      /; instances are probed from here, 1 of them left out$/,
+    );
   });
 });
 

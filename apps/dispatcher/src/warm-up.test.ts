@@ -139,6 +139,21 @@ describe('slow start', () => {
     expect(weights()).toEqual({ a: 1, b: 1 });
   });
 
+  it('is not for what came between the saved table and the first one of Redis', async () => {
+    const clock = manualClock();
+    const feed = fakeFeed();
+    const services = { shop: { document: policyOf(policy), revision: 1 } };
+    const saved = { snapshot: { ...snapshotOf([instanceOf('a')]), services }, savedUnixMs: 0 };
+    const file = { read: () => Promise.resolve(saved), write: () => Promise.resolve() };
+    const keeper = createTableKeeper({ feed, file, meters: createMeters(), random: () => 0, clock, logger });
+    await keeper.start?.(new AbortController().signal);
+    started.push(keeper);
+    feed.reset({ ...snapshotOf([instanceOf('a'), instanceOf('b')], { revision: 12 }), services });
+    feed.event('instance.registered', { instance: instanceOf('c') });
+    const candidates = keeper.current()?.services.get('shop')?.picker.candidates ?? [];
+    expect(candidates.map(({ id, weight }) => `${id} ${weight}`)).toEqual(['a 1', 'b 1', 'c 0.1']);
+  });
+
   it('cancels out while everybody is warming up', async () => {
     const { clock, feed, share, weights } = await worldWith();
     for (const id of ['x', 'y', 'z']) {
