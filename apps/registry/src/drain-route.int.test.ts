@@ -36,10 +36,10 @@ describe('the drain of an instance', () => {
     const answer = await registry.api.get(`${path}/drain`).expect(200);
     return drainViewSchema.parse(answer.body);
   };
-  const say = (id: string, revision: number, inFlight: number) =>
+  const say = async (id: string, revision: number, inFlight: number) =>
     board.publish(id, {
       drains: {
-        epoch: 1,
+        epoch: (await board.drains()).epoch,
         revision,
         drains: [{ service: 'shop', id: 'a', revision, inFlight, tunnels: 0, direct: false }],
         omitted: 0,

@@ -19,11 +19,12 @@ const stateOf = (id: string): DispatcherState => ({
   instances: [],
   omittedInstances: 0,
 });
+let epoch = 0;
 const drainsOf = (
   revision: number,
   entry?: { id: string; inFlight: number; tunnels?: number; direct?: boolean },
 ): DispatcherDrains => ({
-  epoch: 1,
+  epoch,
   revision,
   drains: entry ? [{ service: 'shop', revision, tunnels: 0, direct: false, ...entry }] : [],
   omitted: 0,
@@ -64,7 +65,7 @@ describe('the board of the dispatchers', () => {
     expect(states.get('d1')).toMatchObject({ told: stateOf('d1') });
     expect(states.get('d1')?.ageMs).toBeLessThan(2_000);
     expect(states.get('d2')?.told).toBeUndefined();
-    expect(new Set((await board.drains()).map(({ told }) => told?.revision))).toEqual(new Set([7, 8]));
+    expect(new Set((await board.drains()).dispatchers.map(({ told }) => told?.revision))).toEqual(new Set([7, 8]));
 
     await board.withdraw('d1');
     expect((await board.states()).map(({ id }) => id)).toEqual(['d2']);
@@ -110,6 +111,7 @@ describe('the board of the dispatchers', () => {
   it('says who has let an instance go: done when every live dispatcher has, with nothing under way', async () => {
     const registrar = registrarOf('a');
     await registrar.register();
+    ({ epoch } = await store.snapshot());
     await board.publish('d1', { drains: drainsOf(1) });
     await board.publish('d2', { drains: drainsOf(1) });
     await board.publish('dead', { drains: drainsOf(1) });
@@ -153,6 +155,7 @@ describe('the board of the dispatchers', () => {
   it('does not take what was said about an earlier drain for an answer to this one', async () => {
     const registrar = registrarOf('b');
     await registrar.register();
+    ({ epoch } = await store.snapshot());
     await registrar.drain('first');
     const { revision = 0 } = (await store.readInstance('shop', 'b')) ?? {};
     await board.publish('d1', { drains: drainsOf(revision, { id: 'b', inFlight: 0 }) });
@@ -163,9 +166,22 @@ describe('the board of the dispatchers', () => {
     expect(await registrar.drained()).toMatchObject({ value: { done: false } });
   });
 
+  it('does not take what was said about another epoch of the catalog for an answer', async () => {
+    const registrar = registrarOf('d');
+    await registrar.register();
+    ({ epoch } = await store.snapshot());
+    await registrar.drain('it stops');
+    await board.publish('d1', { drains: { ...drainsOf(99, { id: 'd', inFlight: 0 }), epoch: epoch - 1 } });
+    expect(await registrar.drained()).toMatchObject({ value: { done: false, dispatchers: [{ acknowledged: false }] } });
+
+    await board.publish('d1', { drains: drainsOf(99, { id: 'd', inFlight: 0 }) });
+    expect(await registrar.drained()).toMatchObject({ value: { done: true } });
+  });
+
   it('is not done while no dispatcher is heard, and knows nothing of an instance that nobody knows', async () => {
     const registrar = registrarOf('c');
     await registrar.register();
+    ({ epoch } = await store.snapshot());
     await registrar.drain('it stops');
     expect(await registrar.drained()).toMatchObject({ value: { done: false, dispatchers: [] } });
 

@@ -25,7 +25,14 @@ export interface DispatcherBoard {
   /** Takes everything back that this dispatcher told: it has left. */
   withdraw(id: string): Promise<void>;
   states(): Promise<readonly HeardDispatcher<DispatcherState>[]>;
-  drains(): Promise<readonly HeardDispatcher<DispatcherDrains>[]>;
+  /** With the epoch of the catalog now: what was told of another one says nothing about this one. */
+  drains(): Promise<HeardDrains>;
+}
+
+/** What all dispatchers tell about instances that leave. */
+export interface HeardDrains {
+  readonly epoch: number;
+  readonly dispatchers: readonly HeardDispatcher<DispatcherDrains>[];
 }
 
 const forgetAfterMs = 3 * DISPATCHER_STALE_MS;
@@ -38,11 +45,16 @@ const allKeys = [keys.dispatcherBeats, keys.dispatcherStates, keys.dispatcherDra
 
 /** The board on `redis`, a `commands` connection. Those heard last come first, at most 64. */
 export function createDispatcherBoard(redis: Redis): DispatcherBoard {
-  const read = async <T>(hash: string, decode: (text: string) => Result<T>): Promise<HeardDispatcher<T>[]> => {
-    const flat = (await readScript.run(redis, [keys.dispatcherBeats, hash], [forgetAfterMs, mostDispatchers])) as (
-      string | number
-    )[];
-    return Array.from({ length: flat.length / 3 }, (_, i) => {
+  const read = async <T>(
+    hash: string,
+    decode: (text: string) => Result<T>,
+  ): Promise<{ readonly epoch: number; readonly dispatchers: HeardDispatcher<T>[] }> => {
+    const [epoch, ...flat] = (await readScript.run(
+      redis,
+      [keys.dispatcherBeats, hash, keys.catalogMeta],
+      [forgetAfterMs, mostDispatchers],
+    )) as (string | number)[];
+    const dispatchers = Array.from({ length: flat.length / 3 }, (_, i) => {
       const decoded = decode(String(flat[3 * i + 2]));
       return {
         id: String(flat[3 * i]),
@@ -50,6 +62,7 @@ export function createDispatcherBoard(redis: Redis): DispatcherBoard {
         told: decoded.ok ? decoded.value : undefined,
       };
     });
+    return { epoch: Number(epoch), dispatchers };
   };
   return {
     async publish(id, { state, drains }) {
@@ -64,7 +77,8 @@ export function createDispatcherBoard(redis: Redis): DispatcherBoard {
         .hdel(keys.dispatcherDrains, id)
         .exec();
     },
-    states: () => read(keys.dispatcherStates, (text) => decodeJson(dispatcherStateSchema, text)),
+    states: async () =>
+      (await read(keys.dispatcherStates, (text) => decodeJson(dispatcherStateSchema, text))).dispatchers,
     drains: () => read(keys.dispatcherDrains, (text) => decodeJson(dispatcherDrainsSchema, text)),
   };
 }

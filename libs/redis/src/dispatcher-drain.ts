@@ -2,7 +2,7 @@
 import type { CatalogStore } from '@switchyard/catalog';
 import { DISPATCHER_LIVE_MS } from '@switchyard/protocol';
 import type { DispatcherDrains, DrainView, Instance } from '@switchyard/protocol';
-import type { DispatcherBoard, HeardDispatcher } from './dispatcher-board.ts';
+import type { DispatcherBoard, HeardDrains } from './dispatcher-board.ts';
 
 const entryOf = (
   { drains }: DispatcherDrains,
@@ -28,14 +28,15 @@ export async function readDrain(
 export function drainView(
   { service, id }: Ref,
   instance: Instance | undefined,
-  heard: readonly HeardDispatcher<DispatcherDrains>[],
+  heard: HeardDrains,
 ): DrainView | undefined {
   const leaves = instance === undefined || instance.intent !== 'in-service' || instance.liveness === 'dead';
-  const dispatchers = heard.map(({ id: dispatcher, ageMs, told }) => {
+  const dispatchers = heard.dispatchers.map(({ id: dispatcher, ageMs, told }) => {
     const said = told && entryOf(told, service, id);
     // it leaves out whom it does not know and has nothing under way with
     const unknownThere = told !== undefined && said === undefined && instance === undefined;
-    const acknowledged = unknownThere || (said !== undefined && leaves && said.revision >= (instance?.revision ?? 0));
+    const isLatest = said !== undefined && leaves && said.revision >= (instance?.revision ?? 0);
+    const acknowledged = told?.epoch === heard.epoch && (unknownThere || isLatest);
     return {
       id: dispatcher,
       live: ageMs < DISPATCHER_LIVE_MS,
@@ -58,7 +59,7 @@ export function drainView(
     done: leaves && live.length > 0 && live.every((one) => one.acknowledged && one.inFlight === 0),
     inFlight: sum('inFlight'),
     tunnels: sum('tunnels'),
-    direct: heard.some(({ told }) => told && entryOf(told, service, id)?.direct),
+    direct: heard.dispatchers.some(({ told }) => told && entryOf(told, service, id)?.direct),
     dispatchers,
     problems: [
       ...(leaves ? [] : ['the instance is in service: it gets new requests until its intent is changed']),

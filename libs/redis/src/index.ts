@@ -14,7 +14,7 @@ export { beat } from './heartbeats.ts';
 export { releaseMonitorLease, sweep } from './sweep.ts';
 export type { PassedDeadline, Sweep } from './sweep.ts';
 export { createDispatcherBoard } from './dispatcher-board.ts';
-export type { DispatcherBoard, HeardDispatcher } from './dispatcher-board.ts';
+export type { DispatcherBoard, HeardDispatcher, HeardDrains } from './dispatcher-board.ts';
 export { drainView, readDrain } from './dispatcher-drain.ts';
 export { createReplayFence } from './replay-fence.ts';
 export type { ReplayFence, ReplayFenceOptions } from './replay-fence.ts';
