@@ -58,6 +58,31 @@ describe('the entry of a service', () => {
     expect([take(panicked, 4), panicked.reserve, panicked.whyNot]).toEqual(['abcd', [], []]);
   });
 
+  it('gives up ejections before what probes have shown, and that when they leave too few as well', () => {
+    const judgedBy = (ejected: string, probed: string) => ({
+      ...context,
+      ejectionOf: (service: string, id: string) =>
+        ejected.includes(id)
+          ? ({ service, id, kind: 'connect', reason: 'it refused the connection', forMs: 2_000, untilMs: 0 } as const)
+          : undefined,
+      probedOut: (_service: string, id: string) => (probed.includes(id) ? 'left out by probes from here' : undefined),
+    });
+    const facts = { name: 'shop', policy: undefined, instances: ['a', 'b', 'c', 'd'].map((id) => instanceOf(id)) };
+    const outcomes = [
+      ['a', 'b'],
+      ['abc', 'ab'],
+      ['a', 'bcd'],
+    ].map(([ejected = '', probed = '']) => {
+      const entry = serviceEntry(facts, judgedBy(ejected, probed));
+      return [entry.picker.candidates.map(({ id }) => id).join(''), entry.panic];
+    });
+    expect(outcomes).toEqual([
+      ['cd', false],
+      ['cd', true],
+      ['abcd', true],
+    ]);
+  });
+
   it('has nobody when there is nobody', () => {
     expect([take(entryOf([]), 1), entryOf([]).lastResort]).toEqual(['-', false]);
   });

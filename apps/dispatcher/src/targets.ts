@@ -19,7 +19,7 @@ export interface ServiceEntry {
   readonly picker: Picker<Target>;
   /** True when nobody is eligible and suspects take the traffic. */
   readonly lastResort: boolean;
-  /** True when this dispatcher would leave out so many that it leaves out nobody. */
+  /** True when this dispatcher would leave out so many that it gives up ejections, or leaves out nobody at all. */
   readonly panic: boolean;
   readonly warmUp: WarmUp;
   /** Eligible, but left out by this dispatcher: for a request that has nobody else left. */
@@ -58,9 +58,7 @@ export function serviceEntry(facts: ServiceFacts, context: EntryContext, previou
   const lastResort = eligible.length === 0;
   const usable = lastResort ? judged.filter(({ verdict }) => !verdict.eligible && verdict.lastResort) : eligible;
   const outlier = ejectionSettingsOf(policy);
-  const leftOut = leftOutOf(eligible, { outlier, context });
-  const panic = isPanic({ instances: eligible.length, ejected: leftOut.size, mostPercent: outlier?.mostPercent });
-  const ejected: ReadonlyMap<string, string> = panic ? new Map() : leftOut;
+  const { ejected, panic } = leftOutOf(eligible, { outlier, context });
   const used = new Set(usable.map(({ instance }) => instance.id));
   const whyNot = judged.flatMap(({ instance: { id }, verdict }) => {
     const reason = verdict.eligible ? ejected.get(id) : used.has(id) ? undefined : verdict.reason;
@@ -93,19 +91,26 @@ export function serviceEntry(facts: ServiceFacts, context: EntryContext, previou
   };
 }
 
-// Why this dispatcher would leave out some of those that are eligible.
+// Whom this dispatcher leaves out, and why. When too few would be left, nobody; but ejections, which come and go with single
+// requests, are given up before what probes have shown.
 function leftOutOf(
   eligible: readonly { readonly instance: Instance }[],
   { outlier, context }: { readonly outlier: EjectionSettings | undefined; readonly context: EntryContext },
-): ReadonlyMap<string, string> {
-  const leftOut = new Map<string, string>();
+): { readonly ejected: ReadonlyMap<string, string>; readonly panic: boolean } {
+  const probed = new Map<string, string>();
+  const either = new Map<string, string>();
   for (const { instance } of eligible) {
     const { service, id } = instance;
     const ejection = outlier === undefined ? undefined : context.ejectionOf?.(service, id);
-    const reason = ejection === undefined ? context.probedOut?.(service, id) : wordsFor(ejection);
-    if (reason !== undefined) leftOut.set(id, reason);
+    const found = context.probedOut?.(service, id);
+    if (found !== undefined) probed.set(id, found);
+    const reason = ejection === undefined ? found : wordsFor(ejection);
+    if (reason !== undefined) either.set(id, reason);
   }
-  return leftOut;
+  const leavesTooFew = ({ size }: ReadonlyMap<string, string>): boolean =>
+    isPanic({ instances: eligible.length, ejected: size, mostPercent: outlier?.mostPercent });
+  if (!leavesTooFew(either)) return { ejected: either, panic: false };
+  return { ejected: leavesTooFew(probed) ? new Map() : probed, panic: true };
 }
 
 const wordsFor = ({ forMs, reason }: Ejection): string =>
