@@ -55,9 +55,15 @@ function takeApart(target: string, authority: string | undefined): RequestTarget
   const raw = mark < 0 ? clean : clean.slice(0, mark);
   const query = mark < 0 ? '' : clean.slice(mark);
   if (!raw.includes('%') && !raw.includes('/.')) return { authority, path: raw, forwardPath: raw, query };
-  const decoded = raw.includes('%') ? decodeUnreserved(raw) : raw;
-  const path = decoded.includes('/.') ? removeDotSegments(decoded) : decoded;
+  const path = normalisedPath(raw);
+  const decoded = decodeUnreserved(raw);
   return { authority, path, forwardPath: path === decoded ? raw : path, query };
+}
+
+/** A path as it is matched: the same for all spellings that mean the same (RFC 3986 6.2.2). */
+export function normalisedPath(path: string): string {
+  const decoded = decodeUnreserved(path);
+  return decoded.includes('/.') ? removeDotSegments(decoded) : decoded;
 }
 
 // RFC 3986 6.2.2.2: an escape of an unreserved character means the character itself.

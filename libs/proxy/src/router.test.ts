@@ -1,6 +1,7 @@
 import { seededRandom } from '@switchyard/testing';
 import { trafficRouteSchema } from '@switchyard/protocol';
 import { defaultServiceRules, type RequestHead } from './engine.ts';
+import { parseRequestTarget } from './request-target.ts';
 import { compileRoutes, isUnder, type RouterContext } from './router.ts';
 
 const context: RouterContext = { random: () => 0, rulesOf: () => defaultServiceRules, durationMs: () => undefined };
@@ -46,6 +47,24 @@ describe('the router', () => {
         taken(routes, head(path)),
       ),
     ).toEqual(['root', 'root', 'api', 'api', 'api', 'orders', 'orders', 'api']);
+  });
+
+  it('reads a prefix as it reads the path of a request', () => {
+    const routes = {
+      cafe: { pathPrefix: '/caf%c3%a9' },
+      user: { pathPrefix: '/x/../%7euser' },
+    };
+    const asked = (target: string): string => {
+      const parsed = parseRequestTarget(target, 'GET');
+      return typeof parsed === 'string' ? parsed : taken(routes, head(parsed.path));
+    };
+    expect(['/caf%C3%A9/1', '/caf%c3%a9', '/~user', '/%7Euser/1', '/other'].map(asked)).toEqual([
+      'cafe',
+      'cafe',
+      'user',
+      'user',
+      'no_route',
+    ]);
   });
 
   it('prefers named methods, then more headers, then the name', () => {

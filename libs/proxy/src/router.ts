@@ -3,6 +3,7 @@
 import type { TrafficRoute } from '@switchyard/protocol';
 import type { ForwardDecision, RequestHead, RouteDecision, ServiceRules } from './engine.ts';
 import { valueOf } from './header-list.ts';
+import { normalisedPath } from './request-target.ts';
 
 /** A route with its name. */
 export interface NamedRoute {
@@ -60,7 +61,7 @@ export function compileRoutes(routes: readonly NamedRoute[], context: RouterCont
 function compile({ name, route }: NamedRoute, context: RouterContext): CompiledRoute {
   const host = route.host?.toLowerCase();
   const isWildcard = host?.startsWith('*.') ?? false;
-  const prefix = (route.pathPrefix ?? '').replace(/\/+$/, '');
+  const prefix = normalisedPath(route.pathPrefix ?? '').replace(/\/+$/, '');
   const services = route.split ?? [{ service: route.service ?? '', weight: 1 }];
   let total = 0;
   const choices = services.map(({ service, weight }) => {
