@@ -132,7 +132,7 @@ function headFault(rawHeaders: readonly string[]): string | undefined {
     return 'a request arrived with a field that ends at the engine';
   }
   const client = rawHeaders[rawHeaders.findIndex((name) => name.toLowerCase() === 'x-forwarded-for') + 1] ?? '';
-  return /^(?:127\.0\.1\.\d+)?$/.test(client) && count('x-forwarded-for') === 1
+  return /^127\.0\.1\.\d+$/.test(client) && count('x-forwarded-for') === 1
     ? undefined
     : 'a request arrived with a forged X-Forwarded-For';
 }
