@@ -22,8 +22,12 @@ export interface FleetPublisherOptions {
 }
 
 const everyMs = 1_000;
-/** So often it is looked whether the last request at an instance that leaves is over; only while there is one. */
-const watchEveryMs = 20;
+/**
+ * So soon it is looked whether the last request at an instance that leaves is over, only while there is one: most take no longer.
+ * A request that goes on for hours is looked at ever less often.
+ */
+const firstWatchMs = 20;
+const longestWatchMs = 250;
 const withdrawDeadlineMs = 500;
 
 /** To be started after the table and before the listeners, so that nothing is served by a dispatcher that nobody knows. */
@@ -32,13 +36,15 @@ export function createFleetPublisher(options: FleetPublisherOptions): Component 
   const drains = createFleetDrains(meters, options.isPicked);
   let told = '';
   let timer: NodeJS.Timeout | undefined;
+  let watchMs = firstWatchMs;
   let stopListening: (() => void) | undefined;
 
   const publish = async (what: { readonly state?: DispatcherState }): Promise<void> => {
     const now = drains.now();
     const before = told;
     told = gistOf(now);
-    watch(now.drains.some(({ inFlight, tunnels }) => inFlight > 0 || tunnels > 0));
+    if (told !== before) watchMs = firstWatchMs;
+    watch(now.drains.some(({ inFlight }) => inFlight > 0));
     try {
       if (await board.publish(id, { ...what, drains: now })) return;
     } catch (error) {
@@ -69,7 +75,8 @@ export function createFleetPublisher(options: FleetPublisherOptions): Component 
   };
   const watch = (isWanted: boolean): void => {
     if (!isWanted || timer) return;
-    timer = setTimeout(look, watchEveryMs).unref();
+    timer = setTimeout(look, watchMs).unref();
+    watchMs = Math.min(longestWatchMs, watchMs * 1.2);
   };
 
   return {
