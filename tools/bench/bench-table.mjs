@@ -1,9 +1,10 @@
 // Which benches are there? To add one, add a row.
 import { dispatchBench } from './dispatch.mjs';
 import { dispatchFailuresBench } from './dispatch-failures.mjs';
+import { dispatchTableBench } from './dispatch-table.mjs';
 
 /**
  * Each: `{ name, about, seconds, rounds, peers, works, columns, goals, reference, run }`; `run(bench, options)` gives
  * `{ record, works, peers }`, of which report.mjs makes the documents.
  */
-export const benches = [dispatchBench, dispatchFailuresBench];
+export const benches = [dispatchBench, dispatchFailuresBench, dispatchTableBench];

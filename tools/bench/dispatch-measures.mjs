@@ -71,6 +71,22 @@ export async function halfLoad(bench, { peer, work, running, seconds, known, rou
   };
 }
 
+/** Latency of quick answers while others at the same origins are slow. */
+export async function fastAmongSlow(bench, { peer, work, running, seconds, round }) {
+  const { port, pid } = running;
+  const kinds = [
+    { name: 'fast', method: 'GET', path: '/', share: 0.98 },
+    { name: 'slow', method: 'GET', path: '/slow', share: 0.02, untimed: true },
+  ];
+  const plan = { port, pid, ratePerSecond: work.ratePerSecond, seconds, kinds, connections: 256, spacing: 'random' };
+  const seen = await measurePaced(bench, { ...plan, seed: round });
+  return {
+    observations: { fastP50Ms: seen.p50Ms, fastP99Ms: seen.p99Ms, fastP999Ms: seen.p999Ms },
+    problems: problemsOf(peer, work, { seen, ratePerSecond: work.ratePerSecond }),
+    foreignPart: seen.foreignPart,
+  };
+}
+
 /** Memory with 5,000 clients that have had one answer and rest. */
 export const heldIdle = (bench, context) =>
   held(bench, {

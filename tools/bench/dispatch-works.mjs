@@ -1,5 +1,5 @@
 // Which work is given to the proxies, and what is measured at each? A table.
-import { fixedRate, halfLoad, heldIdle, heldSlow, saturated } from './dispatch-measures.mjs';
+import { fastAmongSlow, fixedRate, halfLoad, heldIdle, heldSlow, saturated } from './dispatch-measures.mjs';
 
 /**
  * `origins`: 'node' for three small apps on node:http, 'lean' for three NGINX ports that cost next to nothing.
@@ -21,6 +21,14 @@ export const works = [
     origins: 'lean',
     path: '/',
     measures: [saturated],
+  },
+  {
+    name: 'mixed',
+    title: 'Small GETs at origins that take 50 ms for one of 50 (latencies of the others)',
+    origins: 'node',
+    path: '/',
+    ratePerSecond: 2_000,
+    measures: [fastAmongSlow],
   },
   {
     name: 'large',

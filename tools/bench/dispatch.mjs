@@ -12,7 +12,7 @@ import { startLeanOrigins } from './origin/lean-origins.mjs';
 import { startOrigins } from './origin/origins.mjs';
 import { caddy } from './peers/caddy.mjs';
 import { direct } from './peers/direct.mjs';
-import { engine } from './peers/engine.mjs';
+import { engine, unsharedEngine } from './peers/engine.mjs';
 import { haproxy } from './peers/haproxy.mjs';
 import { nginx, prepareNginx } from './peers/nginx.mjs';
 import { npmProxies } from './peers/npm-proxies.mjs';
@@ -30,7 +30,7 @@ export const dispatchBench = {
   seconds: 4,
   rounds: 3,
   // HAProxy goes first: the load at which latencies are compared is half of what it carries.
-  peers: [haproxy, engine, dispatcher, nginx, caddy, ...npmProxies, direct],
+  peers: [haproxy, engine, unsharedEngine, dispatcher, nginx, caddy, ...npmProxies, direct],
   works: works.map(({ name }) => name),
   columns: dispatchColumns,
   goals: dispatchGoals,

@@ -86,6 +86,12 @@ export const dispatcherConfig = {
       max: 1_000_000,
       doc: 'Requests under way at one instance; above it the instance counts as busy.',
     }),
+    sharedDepth: setting.integer({
+      env: 'SWITCHYARD_DISPATCHER_SHARED_DEPTH',
+      default: defaultLimits.sharedDepth,
+      max: 256,
+      doc: 'Brief GETs that may wait on one connection to an instance, one behind the other, while it answers quickly; 0 for never.',
+    }),
   },
   timeouts: {
     connectMs: setting.durationMs({

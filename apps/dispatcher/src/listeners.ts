@@ -14,6 +14,9 @@ import type { Clock, ConfigOf, Logger } from '@switchyard/runtime';
 import type { dispatcherConfig } from './config.ts';
 import { ownService } from './control-policy.ts';
 
+/** Worker processes are renewed while clients go on: their idle connections stay so long for one more request. */
+const workerDrainIdleMs = 2_000;
+
 /** Both listeners, not started. */
 export function createListeners(options: {
   readonly config: ConfigOf<typeof dispatcherConfig>;
@@ -27,7 +30,7 @@ export function createListeners(options: {
   const common: Omit<DataPlaneOptions, 'name' | 'port' | 'policy'> = {
     host: config.host,
     limits: { ...defaultLimits, ...config.limits },
-    timeouts: { ...defaultTimeouts, ...config.timeouts },
+    timeouts: { ...defaultTimeouts, ...config.timeouts, drainIdleMs: config.workers === 1 ? 0 : workerDrainIdleMs },
     trustedProxies: config.trustedProxies,
     announceInstance: config.announceInstance,
     via: 'switchyard',

@@ -71,16 +71,22 @@ let count = 0;
 const canaries = (): string[] => Array.from({ length: 3 }, () => `/canary-${(count += 1)}`);
 const get = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
-/** Asks for each of the targets, pipelined on one connection of its own. */
-async function expectOwnAnswers(): Promise<void> {
+/**
+ * Asks for each of the targets, pipelined on one connection of its own. `mayFail`: while bytes that nobody asked for are on their
+ * way, a request that meets them may be refused; it never gets them.
+ */
+async function expectOwnAnswers(mayFail = false): Promise<void> {
   const targets = canaries();
   const { text } = await assail(yard.port, [targets.map(get).join('')], {
     cutting: 'whole',
     enough: (heard) => heard.endsWith(`\r\n\r\n${targets.at(-1)}`),
-    ms: 2_000,
+    ms: mayFail ? 300 : 2_000,
   });
   const { answers } = readAnswers(text, targets, false);
-  expect(answers.map(({ status, body }) => [status, body])).toEqual(targets.map((target) => [200, target]));
+  for (const [index, { status, body }] of answers.entries()) {
+    if (!mayFail || status !== 502) expect([status, body]).toEqual([200, targets[index]]);
+  }
+  expect(answers).toHaveLength(targets.length);
 }
 
 describe('an instance that says', () => {
@@ -96,8 +102,8 @@ describe('an instance that says', () => {
         enough: (text) => text.endsWith(`\r\n\r\n${behind.at(-1)}`),
         ms: 3_000,
       }),
-      pause(2).then(expectOwnAnswers),
-      pause(6).then(expectOwnAnswers),
+      pause(2).then(() => expectOwnAnswers(payload.name.includes('later'))),
+      pause(6).then(() => expectOwnAnswers(payload.name.includes('later'))),
     ]);
     await expectOwnAnswers();
 

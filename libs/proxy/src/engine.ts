@@ -101,6 +101,8 @@ export interface Limits {
   readonly inFlightPerInstance: number;
   /** Idle connections kept to one instance. */
   readonly idlePerInstance: number;
+  /** Brief requests that may wait on one connection to an instance, one behind the other; 0: never (see batch-gauge.ts). */
+  readonly sharedDepth: number;
 }
 
 /** Times in ms, coarse: a timeout may come up to 100 ms late. */
@@ -121,6 +123,11 @@ export interface Timeouts {
   readonly tunnelMs: number;
   /** Requests under way get so long to end when the engine stops. */
   readonly drainMs: number;
+  /**
+   * While it stops, idle connections stay open for so long, within `drainMs`: the next answer on each says that it closes, so that
+   * no client loses a request to a connection that closes as it is used. 0 when undefined.
+   */
+  readonly drainIdleMs?: number | undefined;
 }
 
 /** One attempt of a request that was refused, retried or cut. */
@@ -305,6 +312,7 @@ export const defaultLimits: Limits = Object.freeze({
   connections: 10_000,
   inFlightPerInstance: 1_024,
   idlePerInstance: 64,
+  sharedDepth: 32,
 });
 
 export const defaultTimeouts: Timeouts = Object.freeze({

@@ -174,11 +174,19 @@ describe('the gauge', () => {
       expect(gauge.isOn(10)).toBe(false);
       quick(gauge, 1_000);
       expect(gauge.isOn(10)).toBe(false);
-      for (let i = 0; i < 300; i += 1) gauge.answered(1, 100, 10_001);
+      for (let i = 0; i < 300; i += 1) gauge.answered(1, 100, 2_001);
       expect(gauge.isOn(10)).toBe(true);
-      gauge.turnOff(10_001);
-      for (let i = 0; i < 300; i += 1) gauge.answered(1, 100, 20_100);
+      gauge.turnOff(2_002);
+      for (let i = 0; i < 300; i += 1) gauge.answered(1, 100, 6_001);
       expect(gauge.isOn(10)).toBe(false);
     }
+  });
+
+  it('rests briefly again after it was on for long', () => {
+    const gauge = new BatchGauge();
+    quick(gauge, 300);
+    gauge.turnOff(60_000);
+    for (let i = 0; i < 300; i += 1) gauge.answered(1, 100, 61_001);
+    expect(gauge.isOn(10)).toBe(true);
   });
 });

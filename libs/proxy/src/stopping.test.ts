@@ -40,6 +40,24 @@ describe('an engine that drains', () => {
     expect((await idle).ended).toBe(true);
   });
 
+  it('keeps idle connections for a while when told so: the next answer says that it closes', async () => {
+    const kept = await startYard({ ports: [origin.port], timeouts: { drainMs: 3_000, drainIdleMs: 2_000 } });
+    const clients = ['used', 'fresh'].map(() => connect({ port: kept.port, host: '127.0.0.1' }));
+    const heard = clients.map(() => '');
+    for (const [index, client] of clients.entries()) client.on('data', (chunk) => (heard[index] += chunk.toString()));
+    clients[0]?.write(get('/slow'));
+    await eventually(() => heard[0]?.includes('done') === true && kept.plane.stats().connections === 2);
+    expect(heard[0]).not.toContain('Connection: close');
+    const begunMs = performance.now();
+    const drained = kept.plane.drain();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (const client of clients) client.write(get('/slow'));
+    await drained;
+    expect(performance.now() - begunMs).toBeLessThan(1_500);
+    for (const text of heard) expect(text).toMatch(/Connection: close\r\n[^]*done$/);
+    await kept.stop();
+  });
+
   it('still answers a request whose head has begun to arrive', async () => {
     const client = connect({ port: yard.port, host: '127.0.0.1' });
     let text = '';

@@ -14,6 +14,7 @@ const { port, ratePerSecond, seconds, connections, warm, spacing, seed, kinds, t
 const random = seededRandom(seed);
 const messages = kinds.map((kind) => ({ ...kind, bytes: bytesOf(kind) }));
 const latenciesMs = new Float64Array(Math.min(mostRequests, Math.ceil(ratePerSecond * seconds * 1.5) + 1_024));
+let timedCount = 0;
 const tally = { requests: 0, ended: 0, over1s: 0, slowestMs: 0, failed: {}, ends: {} };
 
 const pool = createClientPool({ port, most: connections, timeoutMs, onEnd });
@@ -25,9 +26,9 @@ function bytesOf({ method, path, bodyBytes = 0 }) {
   return Buffer.from(head + body, 'latin1');
 }
 
-function onEnd({ dueMs, name }, { status = 0, error }) {
+function onEnd({ dueMs, name, timed }, { status = 0, error }) {
   const tookMs = performance.now() - dueMs;
-  if (tally.ended < latenciesMs.length) latenciesMs[tally.ended] = tookMs;
+  if (timed && timedCount < latenciesMs.length) latenciesMs[timedCount++] = tookMs;
   tally.ended += 1;
   tally.slowestMs = Math.max(tally.slowestMs, tookMs);
   if (tookMs > 1_000) tally.over1s += 1;
@@ -56,9 +57,9 @@ let nextSweepMs = 0;
 function turn() {
   const nowMs = performance.now();
   while (dueMs <= nowMs && dueMs < endMs) {
-    const { bytes, name } = nextMessage();
+    const { bytes, name, untimed = false } = nextMessage();
     tally.requests += 1;
-    pool.request({ bytes, name, dueMs });
+    pool.request({ bytes, name, dueMs, timed: !untimed });
     const gapMs = 1_000 / ratePerSecond;
     dueMs += spacing === 'random' ? -Math.log(1 - random()) * gapMs : gapMs;
   }
@@ -78,7 +79,7 @@ function turn() {
 
 function report(nowMs) {
   pool.close();
-  const sorted = latenciesMs.subarray(0, Math.min(tally.ended, latenciesMs.length)).sort();
+  const sorted = latenciesMs.subarray(0, timedCount).sort();
   const at = (part) => (sorted.length === 0 ? undefined : quantile(sorted, part));
   process.send({
     state: 'done',

@@ -6,7 +6,7 @@ const script = fileURLToPath(new URL('paced-client.mjs', import.meta.url));
 
 /**
  * A client at a fixed rate. `go()` begins and resolves with what it saw; `enough()` ends it early.
- * `kinds`: `{ name, method, path, bodyBytes?, share }`, shares add up to 1. Answers are looked for every `pollMs` at least.
+ * `kinds`: `{ name, method, path, bodyBytes?, share, untimed? }`, shares add up to 1; latencies are those of the kinds that are not untimed. Answers are looked for every `pollMs` at least.
  */
 export async function pacedClient(bench, options) {
   const { port, ratePerSecond, seconds, kinds, connections = 32, warm = connections, timeoutMs = 5_000 } = options;

@@ -5,6 +5,8 @@ import { writeSync } from 'node:fs';
 const small = 'hello world, this is a small body....';
 const large = Buffer.alloc(100_000, 'x');
 const streamBytes = 100_000_000;
+/** What `/slow` takes. */
+const slowMs = 50;
 const piece = Buffer.alloc(65_536, 'x');
 
 /**
@@ -53,6 +55,7 @@ function reply(request, response) {
   response.setHeader('Content-Type', 'text/plain');
   if (request.method === 'POST') return echo(request, response);
   if (request.url === '/large') return response.end(large);
+  if (request.url === '/slow') return setTimeout(() => response.end(small), slowMs);
   if (request.url === '/stream') return stream(response);
   return response.end(small);
 }

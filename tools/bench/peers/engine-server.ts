@@ -1,4 +1,5 @@
 // Our engine by itself: libs/proxy with a table that never changes, in front of three origins. Arguments: port, origins.
+// Environment: SHARED_DEPTH (requests behind one another on a connection to an origin; 0 for never).
 // What a dispatcher adds on top of it is measured as a peer of its own (yard.mjs).
 import { pickerFor } from '@switchyard/balancing';
 import { trafficRouteSchema } from '@switchyard/protocol';
@@ -47,7 +48,7 @@ const plane = createSocketDataPlane({
   name: 'traffic',
   host: '127.0.0.1',
   port,
-  limits: defaultLimits,
+  limits: { ...defaultLimits, sharedDepth: Number(process.env['SHARED_DEPTH'] ?? defaultLimits.sharedDepth) },
   timeouts: defaultTimeouts,
   trustedProxies: [],
   announceInstance: true,

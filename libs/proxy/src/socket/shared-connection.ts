@@ -39,14 +39,13 @@ interface Slot {
   sent: boolean;
 }
 
-/** Requests that wait on one connection at once: bounds what a failure displaces. */
-const DEEPEST = 32;
 const NOTHING = Buffer.alloc(0);
 
 /** A connection that several requests share. */
 export class SharedConnection implements UpstreamUser {
   readonly connection: UpstreamConnection;
   readonly #gauge: BatchGauge;
+  readonly #deepest: number;
   readonly #nowMs: () => number;
   readonly #gone: (shared: SharedConnection) => void;
   readonly #reader = new AnswerReader();
@@ -60,12 +59,15 @@ export class SharedConnection implements UpstreamUser {
   constructor(options: {
     readonly connection: UpstreamConnection;
     readonly gauge: BatchGauge;
+    /** requests that wait on it at once: bounds what a failure displaces */
+    readonly deepest: number;
     readonly nowMs: () => number;
     /** it takes no more requests */
     readonly gone: (shared: SharedConnection) => void;
   }) {
     this.connection = options.connection;
     this.#gauge = options.gauge;
+    this.#deepest = options.deepest;
     this.#nowMs = options.nowMs;
     this.#gone = options.gone;
     this.idleSinceMs = options.nowMs();
@@ -78,7 +80,7 @@ export class SharedConnection implements UpstreamUser {
 
   get hasRoom(): boolean {
     const { socket } = this.connection;
-    return this.#queue.length < DEEPEST && socket.writable && !socket.writableNeedDrain && !socket.readableEnded;
+    return this.#queue.length < this.#deepest && socket.writable && !socket.writableNeedDrain && !socket.readableEnded;
   }
 
   /** Adds a request; returns how to give it up. */

@@ -27,9 +27,7 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
     trusted: createTrustedPeers(options.trustedProxies),
     counters: createCounters(),
     clients: new Set(),
-    pools: createUpstreamPools({ idlePerInstance: limits.idlePerInstance, connectMs: timeouts.connectMs }, () =>
-      clock.monotonicMs(),
-    ),
+    pools: createUpstreamPools({ ...limits, connectMs: timeouts.connectMs }, () => clock.monotonicMs()),
     budgets: new RetryBudgets(),
     waiting: new WaitingRooms(),
     tunnels: new Set(),
@@ -89,9 +87,11 @@ export function createSocketDataPlane(options: DataPlaneOptions): DataPlane {
       engine.draining = true;
       server.close();
       const untilMs = clock.monotonicMs() + timeouts.drainMs;
+      const keptUntilMs = clock.monotonicMs() + (timeouts.drainIdleMs ?? 0);
       for (;;) {
-        for (const client of engine.clients) client.closeIfIdle();
-        if (!isBusy() || clock.monotonicMs() >= untilMs) return;
+        const keptOpen = engine.clients.size > 0 && clock.monotonicMs() < keptUntilMs;
+        if (!keptOpen) for (const client of engine.clients) client.closeIfIdle();
+        if (!(keptOpen || isBusy()) || clock.monotonicMs() >= untilMs) return;
         await clock.sleep(DRAIN_STEP_MS);
       }
     },

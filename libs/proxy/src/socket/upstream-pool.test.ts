@@ -35,7 +35,7 @@ beforeEach(async () => {
     origin: `http://127.0.0.1:${port}`,
     meter,
   };
-  pools = createUpstreamPools({ idlePerInstance: 8, connectMs: 1_000 }, nowMs);
+  pools = createUpstreamPools({ idlePerInstance: 8, sharedDepth: 32, connectMs: 1_000 }, nowMs);
 });
 afterEach(async () => {
   pools.destroy();
@@ -130,7 +130,7 @@ describe('a shared connection', () => {
   it('does not take for an answer what was there before the question was written', async () => {
     const connection = pools.open(target);
     const gauge = new BatchGauge();
-    const shared = new SharedConnection({ connection, gauge, nowMs, gone: () => undefined });
+    const shared = new SharedConnection({ connection, gauge, deepest: 32, nowMs, gone: () => undefined });
     while (accepted.length === 0) await nextTurn();
     const told: string[] = [];
     const user: SharedUser = {
@@ -151,7 +151,13 @@ describe('a shared connection', () => {
     ['a body without a length', 'HTTP/1.1 200 OK\r\n\r\n'],
   ])('is left to whoever is answered with %s', async (_what, text) => {
     const connection = pools.open(target);
-    const shared = new SharedConnection({ connection, gauge: new BatchGauge(), nowMs, gone: () => undefined });
+    const shared = new SharedConnection({
+      connection,
+      gauge: new BatchGauge(),
+      deepest: 32,
+      nowMs,
+      gone: () => undefined,
+    });
     while (accepted.length === 0 || !connection.connected) await nextTurn();
     const told: string[] = [];
     const user = (name: string): SharedUser => ({

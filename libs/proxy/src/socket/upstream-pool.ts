@@ -41,7 +41,11 @@ interface Sharing {
 
 /** No connections. `idlePerInstance` bounds what is kept; what is in use is bounded by the requests in flight. */
 export function createUpstreamPools(
-  { idlePerInstance, connectMs }: { readonly idlePerInstance: number; readonly connectMs: number },
+  {
+    idlePerInstance,
+    sharedDepth,
+    connectMs,
+  }: { readonly idlePerInstance: number; readonly sharedDepth: number; readonly connectMs: number },
   nowMs: () => number,
 ): UpstreamPools {
   const idle = new Map<string, UpstreamConnection[]>();
@@ -94,6 +98,7 @@ export function createUpstreamPools(
     open,
     gauge: (target) => sharingOf(target).gauge,
     shared(target) {
+      if (sharedDepth === 0) return undefined;
       const { gauge, connections } = sharingOf(target);
       if (!gauge.isOn(target.meter.inFlight)) return undefined;
       let best: SharedConnection | undefined;
@@ -103,6 +108,7 @@ export function createUpstreamPools(
       const opened = new SharedConnection({
         connection: take(target) ?? open(target),
         gauge,
+        deepest: sharedDepth,
         nowMs,
         gone: (shared) => {
           const at = connections.indexOf(shared);
