@@ -20,6 +20,8 @@ interface Line {
   switched: boolean;
   /** Answers are said in the order of the requests. */
   queue: Promise<void>;
+  /** An answer is being said. */
+  saying: boolean;
   served: number;
 }
 
@@ -44,15 +46,15 @@ export async function fuzzOrigin(seed: number, number: number, ledger: FuzzLedge
   const lineOf = (socket: Socket): Line => {
     const known = lines.get(socket);
     if (known !== undefined) return known;
-    const line: Line = { poisoned: false, switched: false, queue: Promise.resolve(), served: 0 };
+    const line: Line = { poisoned: false, switched: false, queue: Promise.resolve(), saying: false, served: 0 };
     lines.set(socket, line);
     return line;
   };
 
   const unasked = (socket: Socket): void => {
     const line = lineOf(socket);
-    // behind half an answer it would only be the rest of that
-    if (socket.destroyed || socket.writableEnded || line.poisoned) return;
+    // within an answer, or behind half of one, it would only be a part of that
+    if (socket.destroyed || socket.writableEnded || line.poisoned || line.saying) return;
     line.poisoned = true;
     const mark = ledger.unaskedMark();
     ledger.said(mark);
@@ -85,12 +87,14 @@ export async function fuzzOrigin(seed: number, number: number, ledger: FuzzLedge
       ledger.hostileAnswers += 1;
       if (/HTTP\/1\.\d 101/.test(script.pieces.join(''))) line.switched = true;
     }
+    line.saying = true;
     for (const piece of script.pieces) {
       if (socket.destroyed || socket.writableEnded) return;
       ledger.said(mark);
       socket.write(piece, 'latin1');
       if (script.slow) await turn();
     }
+    line.saying = false;
     if (script.after === 'end') socket.end();
     else if (script.after === 'reset') socket.resetAndDestroy();
     else if (script.after === 'hang') setTimeout(() => socket.destroy(), HANG_MS).unref();
