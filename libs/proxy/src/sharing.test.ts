@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http';
 import { systemClock, type Clock } from '@switchyard/runtime';
+import { seededRandom } from '@switchyard/testing';
 import { httpOrigin, startYard, type Origin, type Yard } from './proxy-fixture.ts';
 import { BatchGauge, BRIEF_BYTES } from './socket/batch-gauge.ts';
 
@@ -151,7 +152,12 @@ describe('requests that share a connection', () => {
 
 describe('the gauge', () => {
   const quick = (gauge: BatchGauge, count: number): void => {
-    for (let i = 0; i < count; i += 1) gauge.answered(1, 100, 0);
+    for (let i = 0; i < count; i += 1) gauge.answered(1, 100);
+  };
+  const on = (): BatchGauge => {
+    const gauge = new BatchGauge();
+    quick(gauge, 256);
+    return gauge;
   };
 
   it('is on after enough quick, brief answers, while there is enough to share', () => {
@@ -162,31 +168,49 @@ describe('the gauge', () => {
     expect([gauge.isOn(10), gauge.isOn(3)]).toEqual([true, false]);
   });
 
-  it('is off at the first slow, long or unbounded answer, and rests longer each time', () => {
-    for (const [tookMs, bytes] of [
-      [500, 100],
-      [1, BRIEF_BYTES + 1],
-      [1, -1],
-    ] as const) {
-      const gauge = new BatchGauge();
-      quick(gauge, 300);
-      gauge.answered(tookMs, bytes, 0);
-      expect(gauge.isOn(10)).toBe(false);
-      quick(gauge, 1_000);
-      expect(gauge.isOn(10)).toBe(false);
-      for (let i = 0; i < 300; i += 1) gauge.answered(1, 100, 2_001);
-      expect(gauge.isOn(10)).toBe(true);
-      gauge.turnOff(2_002);
-      for (let i = 0; i < 300; i += 1) gauge.answered(1, 100, 6_001);
-      expect(gauge.isOn(10)).toBe(false);
-    }
+  it.each([
+    ['slow', 500, 100],
+    ['long', 1, BRIEF_BYTES + 1],
+    ['unbounded', 1, -1],
+  ] as const)('is off at the first %s answer, until there were enough quick ones again', (_what, tookMs, bytes) => {
+    const gauge = on();
+    gauge.answered(tookMs, bytes);
+    expect(gauge.isOn(10)).toBe(false);
+    quick(gauge, 255);
+    expect(gauge.isOn(10)).toBe(false);
+    quick(gauge, 1);
+    expect(gauge.isOn(10)).toBe(true);
   });
 
-  it('rests briefly again after it was on for long', () => {
+  it('has one request of 500 held up at most, however the instance behaves', () => {
+    const random = seededRandom();
     const gauge = new BatchGauge();
-    quick(gauge, 300);
-    gauge.turnOff(60_000);
-    for (let i = 0; i < 300; i += 1) gauge.answered(1, 100, 61_001);
-    expect(gauge.isOn(10)).toBe(true);
+    let answers = 0;
+    let heldUp = 0;
+    for (let turn = 0; turn < 200_000; turn += 1) {
+      const isOn = gauge.isOn(10);
+      const isSlow = random.integer(1, 300) === 1;
+      gauge.answered(isSlow ? 50 : 1, 100);
+      answers += 1;
+      if (!isSlow || !isOn) continue;
+      const behind = random.integer(1, 31);
+      gauge.heldUp(behind);
+      heldUp += behind;
+    }
+    expect(heldUp).toBeGreaterThan(31);
+    expect(heldUp / answers).toBeLessThan(1 / 490);
+  });
+
+  it('forgives an announced end soon, and a break late', () => {
+    const closing = on();
+    closing.closed(10);
+    quick(closing, 256);
+    expect(closing.isOn(10)).toBe(true);
+    const breaking = on();
+    breaking.broke();
+    quick(breaking, 10_000);
+    expect(breaking.isOn(10)).toBe(false);
+    quick(breaking, 40_000);
+    expect(breaking.isOn(10)).toBe(true);
   });
 });

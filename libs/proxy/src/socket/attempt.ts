@@ -268,7 +268,7 @@ export class Attempt implements UpstreamUser, SharedUser {
     this.#owner.onFailure(this, { timedOut: false, stale: false, ours: false, ...failure });
   }
 
-  /** The head of an answer came. `bodyBytes`: -1 when its length was not said; undefined for a request that never shares. */
+  /** The head of an answer came. `bodyBytes`: -1 when its length was not said or its connection closes; undefined for a request that never shares. */
   answered(status: number, bodyBytes: number | undefined): void {
     const { meter } = this.target;
     const { pools, options } = this.#owner.client.engine;
@@ -276,7 +276,7 @@ export class Attempt implements UpstreamUser, SharedUser {
     const tookMs = nowMs - this.startedMs;
     this.#step = 'answered';
     this.deadlineMs = Infinity;
-    if (bodyBytes !== undefined) pools.gauge(this.target).answered(tookMs, bodyBytes, nowMs);
+    if (bodyBytes !== undefined) pools.gauge(this.target).answered(tookMs, bodyBytes);
     meter.heardMs = nowMs;
     meter.stalled = false;
     meter.latency.record(tookMs);

@@ -221,7 +221,8 @@ export class Exchange implements AttemptOwner, Movable, Held {
       return;
     }
     const { body, expectsContinue, upgrade } = this.facts;
-    attempt.answered(status, this.#shareable ? reader.head.bodyBytes(this.facts.method) : undefined);
+    const bodyBytes = reader.head.reusable() ? reader.head.bodyBytes(this.facts.method) : -1;
+    attempt.answered(status, this.#shareable ? bodyBytes : undefined);
     body.settle();
     // a client that was not told to continue may skip its body, one that wanted to switch may have begun to: what comes
     // next could not be told apart

@@ -120,7 +120,6 @@ export class SharedConnection implements UpstreamUser {
     if (front === undefined) return;
     const waitedMs = this.#nowMs() - front.sinceMs;
     if (waitedMs >= this.#gauge.limitMs) {
-      this.#gauge.turnOff(this.#nowMs());
       this.#handOver(this.#early);
     } else this.#guard = setTimeout(this.#look, this.#gauge.limitMs - waitedMs + 1).unref();
   };
@@ -140,7 +139,6 @@ export class SharedConnection implements UpstreamUser {
       const outcome = head.parse(all, at, { from: 0, limit: BRIEF_BYTES });
       if (outcome === 'incomplete') break;
       if (outcome === 'too-large') {
-        this.#gauge.turnOff(this.#nowMs());
         this.#handOver(all.subarray(at));
         return;
       }
@@ -150,7 +148,6 @@ export class SharedConnection implements UpstreamUser {
       }
       const end = this.#endOf(head, front.method);
       if (end === undefined) {
-        this.#gauge.turnOff(this.#nowMs());
         this.#handOver(all.subarray(at));
         return;
       }
@@ -160,7 +157,7 @@ export class SharedConnection implements UpstreamUser {
       front.user?.wholeAnswer(all, head, end);
       at = end;
       if (!more) {
-        this.#end({ heard: false, error: undefined });
+        this.#closeBehind();
         return;
       }
     }
@@ -195,6 +192,7 @@ export class SharedConnection implements UpstreamUser {
   /** The front goes on alone on this connection; those behind are sent elsewhere. */
   #handOver(bytes: Buffer): void {
     const [front, ...behind] = this.#leave();
+    this.#gauge.heldUp(behind.length);
     this.connection.release();
     // answers to those behind will still come on it
     if (behind.length > 0) this.connection.tainted = true;
@@ -203,11 +201,19 @@ export class SharedConnection implements UpstreamUser {
     for (const { user } of behind) user?.displaced();
   }
 
+  /** The instance said that it answers nothing more on this connection. */
+  #closeBehind(): void {
+    const slots = this.#leave();
+    this.#gauge.closed(slots.length);
+    this.connection.destroy();
+    for (const { user } of slots) user?.displaced();
+  }
+
   /** The connection is of no more use. */
   #end(how: SharedFailure): void {
     const { connected } = this.connection;
     const slots = this.#leave();
-    if (slots.length > 0) this.#gauge.turnOff(this.#nowMs());
+    if (slots.length > 0) this.#gauge.broke();
     this.connection.destroy();
     // one that was not even sent is as good as one behind, unless there was no connection to send it on
     if (!connected || slots[0]?.sent) slots.shift()?.user?.sharedFailed({ ...how, connected });
