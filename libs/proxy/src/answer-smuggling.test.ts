@@ -124,7 +124,9 @@ describe('an instance that says', () => {
       expect(more.map(({ body }) => body)).toEqual(upgrade === '' ? behind : []);
     } else {
       expect(told).toContain('cut');
-      expect(answers).toEqual([]);
+      // what is wrong in the first bytes is refused, later ones cut the answer
+      if (first === undefined) expect(answers).toEqual([]);
+      else expect([first.status, more.map(({ body }) => body)]).toEqual([502, behind]);
       expect(heard.text).not.toMatch(/\r\n0\r\n\r\n$/);
     }
     const silent = told.flatMap((line) => (line.startsWith('silent ') ? [line.slice(7)] : []));

@@ -40,3 +40,9 @@ export function createCounters(): EngineCounters {
 export function countRefusal(counters: EngineCounters, code: string): void {
   counters.refusalsByCode[code] = (counters.refusalsByCode[code] ?? 0) + 1;
 }
+
+/** Counts an answer of an instance by its class. */
+export function countAnswer({ answersByClass }: EngineCounters, status: number): void {
+  const at = Math.trunc(status / 100);
+  answersByClass[at] = (answersByClass[at] ?? 0) + 1;
+}

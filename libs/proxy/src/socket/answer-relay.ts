@@ -1,5 +1,6 @@
 // How does an answer get from the instance to the client? Head first, then the body at the pace of the slower side. An answer
 // that breaks off is never ended as if it were complete.
+import { countAnswer } from '../counters.ts';
 import type { AnswerHead } from '../http1/answer-head.ts';
 import { AnswerBody } from './answer-body.ts';
 import { answerText, bodyForm } from './answer-text.ts';
@@ -47,8 +48,17 @@ export class AnswerRelay {
     const { client, exchange, upstream, instance } = this.#passage;
     const { bytes, head } = upstream.reader;
     const { counters, options } = client.engine;
-    const statusClass = Math.trunc(head.status / 100);
-    counters.answersByClass[statusClass] = (counters.answersByClass[statusClass] ?? 0) + 1;
+    const rest = bytes.length - head.end;
+    const isWhole = this.#body.state === 'complete';
+    const isJoined = this.#body.end === 'length' && rest <= JOINED_BYTES;
+    const parts: Buffer[] = [];
+    if (!isWhole && rest > 0) this.#body.feed(bytes, head.end, isJoined ? ignore : (part) => parts.push(part));
+    if (this.#body.state === 'broken') {
+      // the client has not seen a byte of it yet
+      exchange.unusable('its answer is not HTTP (chunks)');
+      return;
+    }
+    countAnswer(counters, head.status);
     const { minor, requestId } = exchange.facts;
     const text = answerText({
       bytes,
@@ -60,19 +70,17 @@ export class AnswerRelay {
       instance: options.announceInstance ? instance : undefined,
       connection: this.#goOn ? (minor === 0 ? 'keep-alive' : undefined) : 'close',
     });
-    const rest = bytes.length - head.end;
     const body = this.#body;
-    if (body.state === 'complete' || rest === 0) {
+    if (isWhole || rest === 0) {
       client.write(text);
-      if (body.state === 'complete') this.#complete(rest);
-    } else if (body.end === 'length' && rest <= JOINED_BYTES) {
-      body.feed(bytes, head.end, ignore);
+      if (isWhole) this.#complete(rest);
+    } else if (isJoined) {
       client.write(text + bytes.toString('latin1', head.end, body.taken));
       this.#settle(bytes.length - body.taken);
     } else {
       client.cork();
       client.write(text);
-      body.feed(bytes, head.end, this.#pass);
+      for (const part of parts) client.writeBytes(part);
       client.uncork();
       this.#hold();
       this.#settle(bytes.length - body.taken);
@@ -167,8 +175,7 @@ export function sendWhole(
 ): void {
   const { client, facts, instance, goOn } = to;
   const { options, counters } = client.engine;
-  const statusClass = Math.trunc(head.status / 100);
-  counters.answersByClass[statusClass] = (counters.answersByClass[statusClass] ?? 0) + 1;
+  countAnswer(counters, head.status);
   const text = answerText({
     bytes,
     head,

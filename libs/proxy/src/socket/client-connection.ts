@@ -16,7 +16,9 @@ import { beginRequest } from './request.ts';
 import { claimsOf, forwardedText } from './request-text.ts';
 
 /** How long the rest of a request that nobody wants is taken, so that the client can read its answer (RFC 9112 9.6). */
-const LINGER_MS = 2_000;
+const LINGER_MS = 5_000;
+/** And in all, however it trickles. */
+const LONGEST_LINGER_MS = 30_000;
 
 /** A connection from a client. */
 export class ClientConnection {
@@ -35,7 +37,7 @@ export class ClientConnection {
   #exchange: Exchange | undefined;
   #deadlineMs: number;
   /** the rest is thrown away, then the connection ends or goes on */
-  #lingering: { readonly thenGoOn: boolean } | undefined;
+  #lingering: { readonly thenGoOn: boolean; readonly untilMs: number } | undefined;
   #ended = false;
   #writtenBefore = 0;
   #forwarded = { authority: '', text: '' };
@@ -267,7 +269,7 @@ export class ClientConnection {
 
   /** Takes and drops what the client still sends; closing at once would throw the answer away unread. */
   #linger(exchange: Exchange | undefined, thenGoOn: boolean): void {
-    this.#lingering = { thenGoOn };
+    this.#lingering = { thenGoOn, untilMs: this.#now() + LONGEST_LINGER_MS };
     this.#discarded = thenGoOn ? exchange : undefined;
     this.#deadlineMs = this.#now() + LINGER_MS;
     this.#untakenBytes = 0;
@@ -278,12 +280,14 @@ export class ClientConnection {
   #discarded: Exchange | undefined;
 
   #throwAway(chunk: Buffer): void {
+    const { untilMs = 0 } = this.#lingering ?? {};
+    this.#deadlineMs = Math.min(untilMs, this.#now() + LINGER_MS);
     const exchange = this.#discarded;
     if (exchange === undefined) return;
     const { body } = exchange.facts;
     const at = body.feed(chunk, 0);
     if (body.broken) {
-      this.#lingering = { thenGoOn: false };
+      this.#lingering = { thenGoOn: false, untilMs };
       this.#discarded = undefined;
       this.socket.end();
     } else if (body.done) {

@@ -16,16 +16,14 @@ import { sendRefusal } from './client-refusal.ts';
 import type { Failure } from './failure.ts';
 import { Forwarding } from './forwarding.ts';
 import { hedgeDelayMs } from './hedge.ts';
-import { Hold } from './hold.ts';
-import type { Held } from './hold.ts';
+import { Hold, type Held } from './hold.ts';
 import { redirectRequest } from './redirect-request.ts';
 import { noteEnd } from './request-end.ts';
 import type { Ending } from './request-end.ts';
-import type { RequestFacts } from './request-facts.ts';
+import { isShareable, type RequestFacts } from './request-facts.ts';
 import type { Movable } from './stall-guard.ts';
 import { switchFault, switchProtocols } from './switch-protocols.ts';
-import { Tries } from './tries.ts';
-import type { Destination, NextTry } from './tries.ts';
+import { Tries, type Destination, type NextTry } from './tries.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 type State = 'attempting' | 'held' | 'relaying' | 'over';
@@ -115,7 +113,7 @@ export class Exchange implements AttemptOwner, Movable, Held {
     const attempt = new Attempt(this, { ...destination, isRetry: this.#attempts.length > 0 });
     this.#attempt = attempt;
     this.#instance = attempt.target.id;
-    attempt.begin({ mayShare: this.#shareable, fresh: destination.fresh });
+    attempt.begin({ mayShare: this.#mayShare && isShareable(this.facts), fresh: destination.fresh });
     if (this.#decision.action === 'refuse' || this.#decision.rules.hedge === undefined) return;
     const afterMs = hedgeDelayMs(this.#decision.rules.hedge, attempt.target.meter);
     if (afterMs !== undefined) this.#hedge ??= setTimeout(this.#askAnother, afterMs).unref();
@@ -124,12 +122,6 @@ export class Exchange implements AttemptOwner, Movable, Held {
   /** The instance cannot have been left with a body that it did not expect, or with somebody's credentials. */
   get leavesNoTrace(): boolean {
     return !this.facts.connectionAuth && (!this.facts.expectsContinue || this.#continued);
-  }
-
-  /** Sent twice, it does no harm, and nothing follows its head. A body that comes after a HEAD would be taken for an answer. */
-  get #shareable(): boolean {
-    const { method, body, upgrade, connectionAuth } = this.facts;
-    return method === 'GET' && body.done && !upgrade && !connectionAuth && this.#mayShare;
   }
 
   readonly #askAnother = (): void => {
@@ -222,7 +214,7 @@ export class Exchange implements AttemptOwner, Movable, Held {
     }
     const { body, expectsContinue, upgrade } = this.facts;
     const bodyBytes = reader.head.reusable() ? reader.head.bodyBytes(this.facts.method) : -1;
-    attempt.answered(status, this.#shareable ? bodyBytes : undefined);
+    attempt.answered(status, isShareable(this.facts) ? bodyBytes : undefined);
     body.settle();
     // a client that was not told to continue may skip its body, one that wanted to switch may have begun to: what comes
     // next could not be told apart
@@ -277,6 +269,16 @@ export class Exchange implements AttemptOwner, Movable, Held {
     attempt.close();
     this.#end({ end: 'answered', status: this.#status });
     switchProtocols({ client: this.client, upstream, target, requestId: this.facts.requestId });
+  }
+
+  /** What came with the head of the answer is no body; the client has got nothing of it. */
+  unusable(reason: string): void {
+    const attempt = this.#attempt;
+    this.#relay = undefined;
+    this.#deadlineMs = Infinity;
+    if (attempt === undefined) return;
+    attempt.relay = undefined;
+    attempt.fail({ phase: 'answering', reason });
   }
 
   /** The answer was handed over completely; the connection of the instance has been put away. */

@@ -17,3 +17,8 @@ export interface RequestFacts {
   readonly key: string | undefined;
   readonly body: RequestBody;
 }
+
+/** Sent twice, it does no harm, and nothing follows its head. A body that comes after a HEAD would be taken for an answer. */
+export function isShareable({ method, body, upgrade, connectionAuth }: RequestFacts): boolean {
+  return method === 'GET' && body.done && !upgrade && !connectionAuth;
+}

@@ -1,4 +1,5 @@
 // What happens when an instance agrees to switch protocols (RFC 9110 7.8)? The client gets its 101, then bytes go both ways.
+import { countAnswer } from '../counters.ts';
 import type { Target } from '../engine.ts';
 import { Field } from '../http1/field-kind.ts';
 import type { FieldSection } from '../http1/head.ts';
@@ -41,7 +42,7 @@ export function switchProtocols({ client, upstream, target, requestId }: Switch)
   client.write(
     answerText({ bytes, head, form: 'none', requestId, via, date: engine.dateLine, instance, connection: 'Upgrade' }),
   );
-  engine.counters.answersByClass[1] = (engine.counters.answersByClass[1] ?? 0) + 1;
+  countAnswer(engine.counters, 101);
   const { socket, held } = client.detach();
   target.meter.tunnels += 1;
   const tunnel = openTunnel(
