@@ -29,6 +29,8 @@ export class ClientConnection {
   readonly head = new RequestHead();
   /** the present request goes to the access log */
   logged = false;
+  /** the latest authority that was found to be one, and its host: nearly always the same as for the request before */
+  checked = { authority: '', host: '' };
   readonly #input = new ClientInput();
   /** so much of an incomplete head has been looked at */
   #looked = 0;

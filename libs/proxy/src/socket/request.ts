@@ -37,7 +37,7 @@ export function beginRequest(client: ClientConnection): Exchange | undefined {
   }
   const { options } = engine;
   const body = new RequestBody(head.fields, options.limits.replayBytes);
-  return new Exchange(client, options.policy.route(routingFacts(client, checked)), {
+  return new Exchange(client, options.policy.route(new AskedHead(client, checked)), {
     ...checked,
     method: head.method,
     minor: head.minor,
@@ -55,7 +55,8 @@ const malformed = (because: string): Refusal => ({
   detail: `The request was refused: ${because}.`,
 });
 
-function check({ engine, head, bytes }: ClientConnection): CheckedRequest | Refusal {
+function check(client: ClientConnection): CheckedRequest | Refusal {
+  const { engine, head, bytes } = client;
   const { method, fields } = head;
   if (method === 'TRACE') {
     return { code: 'method_not_allowed', detail: 'TRACE is refused: it would echo credentials.' };
@@ -68,7 +69,8 @@ function check({ engine, head, bytes }: ClientConnection): CheckedRequest | Refu
   if (fields.hosts > 1) return malformed('it has more than one Host');
   if (fields.hosts === 0 && head.minor === 1) return malformed('it has no Host');
   const host = fields.hosts === 0 ? '' : fields.value(bytes, fields.indexOf(Field.host));
-  if (host !== '' && !isAuthority(host)) return malformed('its Host is not a host');
+  if (host !== '' && host !== client.checked.authority && !isAuthority(host))
+    return malformed('its Host is not a host');
   if (fields.chunked && head.minor === 0) return malformed('HTTP/1.0 has no Transfer-Encoding');
   if (fields.has(Field.via) && hops(head.fields, bytes, engine.options.via) >= MOST_HOPS) {
     return { code: 'bad_upstream', detail: 'The request runs in a circle through this dispatcher.' };
@@ -87,17 +89,26 @@ function hops(fields: ClientConnection['head']['fields'], bytes: Buffer, via: st
   return count;
 }
 
-/** The fields as text are made only for a route that asks for them. */
-function routingFacts(client: ClientConnection, { target, authority }: CheckedRequest): RoutingFacts {
-  let headers: string[] | undefined;
-  return {
-    method: client.head.method,
-    host: hostOf(authority),
-    path: target.path,
-    get headers() {
-      return (headers ??= client.headerList());
-    },
-  };
+/** What the route may look at. The fields as text are made only for a route that asks for them. */
+class AskedHead implements RoutingFacts {
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly #client: ClientConnection;
+  #headers: string[] | undefined;
+
+  constructor(client: ClientConnection, { target, authority }: CheckedRequest) {
+    const { checked } = client;
+    if (authority !== checked.authority) client.checked = { authority, host: hostOf(authority) };
+    this.method = client.head.method;
+    this.host = client.checked.host;
+    this.path = target.path;
+    this.#client = client;
+  }
+
+  get headers(): string[] {
+    return (this.#headers ??= this.#client.headerList());
+  }
 }
 
 /** The client's own id when it is fit to be repeated in logs and answers, else a new one. */

@@ -34,7 +34,6 @@ const MOST_BYTES = 64 * 1024;
 /** How a connection is opened. */
 export interface Opening {
   readonly target: Target;
-  readonly key: string;
   /** The socket will be given away, to somebody who reads it as a stream. */
   readonly bare: boolean;
   readonly closed: (connection: UpstreamConnection) => void;
@@ -43,8 +42,7 @@ export interface Opening {
 /** A connection to an instance. */
 export class UpstreamConnection {
   readonly socket: Socket;
-  readonly key: string;
-  readonly service: string;
+  readonly target: Target;
   /** of the answer to the present request */
   readonly reader = new AnswerReader();
   /** it has carried a request before */
@@ -67,9 +65,8 @@ export class UpstreamConnection {
   #buffer: Buffer | undefined;
   #wasFull = false;
 
-  constructor({ target, key, bare, closed }: Opening) {
-    this.key = key;
-    this.service = target.service;
+  constructor({ target, bare, closed }: Opening) {
+    this.target = target;
     this.#closed = closed;
     const { host, port } = target;
     // RFC 6066 3: an address is not told as a server name; the certificate has to be for it all the same

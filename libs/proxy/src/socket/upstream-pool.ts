@@ -1,5 +1,5 @@
 // Which connection to an instance is used again? The one that came back last: it is the likeliest to be alive, and the
-// others get old enough to be closed.
+// others get old enough to be closed. While the instance answers quickly, one is shared by many requests.
 import type { Target } from '../engine.ts';
 import { BatchGauge } from './batch-gauge.ts';
 import { loopTurn } from './loop-turn.ts';
@@ -12,7 +12,7 @@ export interface UpstreamPools {
   take(target: Target): UpstreamConnection | undefined;
   /** A new one; it is connecting. `bare`: its socket will be given away. */
   open(target: Target, bare?: boolean): UpstreamConnection;
-  /** One that other requests use too, while that is worth it for this instance; see batch-gauge.ts. */
+  /** The one that other requests use too, while that is worth it for this instance; see batch-gauge.ts. */
   shared(target: Target): SharedConnection | undefined;
   /** What the answers of the instance have been like. */
   gauge(target: Target): BatchGauge;
@@ -25,57 +25,69 @@ export interface UpstreamPools {
   destroy(): void;
 }
 
-/** Shared connections to one instance: enough to fill a write, few enough to fill it often. */
-const MOST_SHARED = 2;
-/** As kept ones: before Node's own server would close it. */
-const SHARED_IDLE_MS = 4_000;
-/** A gauge of an instance that nobody has asked for so long is forgotten. */
-const FORGET_AFTER_MS = 60_000;
-
-/** What is shared at one instance. */
-interface Sharing {
-  readonly gauge: BatchGauge;
-  readonly connections: SharedConnection[];
-  usedMs: number;
+/** Bounds of a pool. What is in use is bounded by the requests in flight. */
+export interface PoolLimits {
+  readonly idlePerInstance: number;
+  readonly sharedDepth: number;
+  readonly connectMs: number;
 }
 
-/** No connections. `idlePerInstance` bounds what is kept; what is in use is bounded by the requests in flight. */
+/** As kept ones: before Node's own server would close it. */
+const SHARED_IDLE_MS = 4_000;
+/** What is known of an instance that nobody has asked for so long is forgotten. */
+const FORGET_AFTER_MS = 60_000;
+
+/** One instance at one address. */
+interface Place {
+  readonly service: string;
+  readonly id: string;
+  readonly gauge: BatchGauge;
+  /** The oldest first. */
+  readonly idle: UpstreamConnection[];
+  /** One: the more requests go out in one write the better, and whoever does not fit has a connection alone. */
+  shared: SharedConnection | undefined;
+  /** since the latest look */
+  isUsed: boolean;
+  usedMs: number;
+  isForgotten: boolean;
+}
+
+/** No connections. */
 export function createUpstreamPools(
-  {
-    idlePerInstance,
-    sharedDepth,
-    connectMs,
-  }: { readonly idlePerInstance: number; readonly sharedDepth: number; readonly connectMs: number },
+  { idlePerInstance, sharedDepth, connectMs }: PoolLimits,
   nowMs: () => number,
 ): UpstreamPools {
-  const idle = new Map<string, UpstreamConnection[]>();
   const all = new Set<UpstreamConnection>();
-  const sharings = new Map<string, Sharing>();
+  const places = new Map<string, Place>();
+  // a target lives until the table changes: making a key of strings for every request would cost more than all the rest here
+  const known = new WeakMap<Target, Place>();
 
-  const keyOf = ({ origin, id }: Target): string => `${id} ${origin}`;
+  const placeOf = (target: Target): Place => {
+    let place = known.get(target);
+    if (place === undefined || place.isForgotten) {
+      const { service, id, origin } = target;
+      const key = `${service} ${id} ${origin}`;
+      place = places.get(key) ?? newPlace(target);
+      places.set(key, place);
+      known.set(target, place);
+    }
+    place.isUsed = true;
+    return place;
+  };
   const closed = (connection: UpstreamConnection): void => {
     all.delete(connection);
-    const kept = idle.get(connection.key);
-    const at = kept?.indexOf(connection) ?? -1;
-    if (at >= 0) kept?.splice(at, 1);
-    if (kept?.length === 0) idle.delete(connection.key);
-  };
-
-  const sharingOf = (target: Target): Sharing => {
-    const key = keyOf(target);
-    let sharing = sharings.get(key);
-    if (sharing === undefined) sharings.set(key, (sharing = { gauge: new BatchGauge(), connections: [], usedMs: 0 }));
-    sharing.usedMs = nowMs();
-    return sharing;
+    const { idle } = placeOf(connection.target);
+    const at = idle.indexOf(connection);
+    if (at >= 0) idle.splice(at, 1);
   };
   const take = (target: Target): UpstreamConnection | undefined => {
-    const kept = idle.get(keyOf(target));
-    if (kept === undefined) return undefined;
+    const { idle } = placeOf(target);
+    if (idle.length === 0) return undefined;
     const turn = loopTurn();
-    for (let at = kept.length - 1; at >= 0; at -= 1) {
-      const connection = kept[at] as UpstreamConnection;
+    for (let at = idle.length - 1; at >= 0; at -= 1) {
+      const connection = idle[at] as UpstreamConnection;
       if (connection.keptTurn === turn) continue;
-      kept.splice(at, 1);
+      idle.splice(at, 1);
       const { socket } = connection;
       // its end may have been read already while its event still waits for its turn
       if (!socket.destroyed && socket.writable && !socket.readableEnded) {
@@ -88,7 +100,7 @@ export function createUpstreamPools(
     return undefined;
   };
   const open = (target: Target, bare = false): UpstreamConnection => {
-    const connection = new UpstreamConnection({ target, key: keyOf(target), bare, closed });
+    const connection = new UpstreamConnection({ target, bare, closed });
     all.add(connection);
     return connection;
   };
@@ -96,67 +108,61 @@ export function createUpstreamPools(
   return {
     take,
     open,
-    gauge: (target) => sharingOf(target).gauge,
+    gauge: (target) => placeOf(target).gauge,
     shared(target) {
       if (sharedDepth === 0) return undefined;
-      const { gauge, connections } = sharingOf(target);
+      const place = placeOf(target);
+      const { gauge, shared } = place;
       if (!gauge.isOn(target.meter.inFlight)) return undefined;
-      let best: SharedConnection | undefined;
-      for (const one of connections) if (one.hasRoom && (best === undefined || one.depth < best.depth)) best = one;
-      if (best !== undefined && (best.depth === 0 || connections.length >= MOST_SHARED)) return best;
-      if (connections.length >= MOST_SHARED) return undefined;
-      const opened = new SharedConnection({
-        connection: take(target) ?? open(target),
-        gauge,
-        deepest: sharedDepth,
-        nowMs,
-        gone: (shared) => {
-          const at = connections.indexOf(shared);
-          if (at >= 0) connections.splice(at, 1);
-        },
-      });
-      connections.push(opened);
-      return opened;
+      if (shared !== undefined) return shared.hasRoom ? shared : undefined;
+      const connection = take(target) ?? open(target);
+      const gone = (): void => void (place.shared = undefined);
+      place.shared = new SharedConnection({ connection, gauge, deepest: sharedDepth, nowMs, gone });
+      return place.shared;
     },
     put(connection, atMs, idleMs) {
       connection.release();
-      let kept = idle.get(connection.key);
-      if (kept === undefined) idle.set(connection.key, (kept = []));
-      if (kept.length >= idlePerInstance || idleMs <= 0) {
+      const { idle } = placeOf(connection.target);
+      if (idle.length >= idlePerInstance || idleMs <= 0) {
         connection.destroy();
         return;
       }
       connection.keptTurn = loopTurn();
       connection.idleUntilMs = atMs + idleMs;
-      kept.push(connection);
+      idle.push(connection);
     },
     drop(service, id) {
-      const isAt = ({ key, service: of }: UpstreamConnection): boolean => of === service && key.startsWith(`${id} `);
-      for (const { connections } of sharings.values()) {
-        for (const one of connections.slice()) if (isAt(one.connection)) one.close();
+      for (const place of places.values()) {
+        if (place.id !== id || place.service !== service) continue;
+        place.shared?.close();
+        for (const one of place.idle.splice(0)) one.destroy();
       }
-      for (const kept of idle.values()) for (const one of kept.filter(isAt)) one.destroy();
     },
     sweep(atMs) {
-      for (const [key, { connections, usedMs }] of sharings) {
-        for (const one of connections.slice()) one.expireConnecting(connectMs);
-        const unused = connections.filter(
-          ({ depth, idleSinceMs }) => depth === 0 && atMs - idleSinceMs > SHARED_IDLE_MS,
-        );
-        for (const one of unused) one.close();
-        if (connections.length === 0 && atMs - usedMs > FORGET_AFTER_MS) sharings.delete(key);
-      }
-      for (const kept of idle.values()) {
-        // the oldest stand first
-        while (kept[0] !== undefined && atMs > kept[0].idleUntilMs) kept.shift()?.destroy();
+      for (const [key, place] of places) {
+        const { shared, idle } = place;
+        shared?.expireConnecting(connectMs);
+        if (shared?.depth === 0 && atMs - shared.idleSinceMs > SHARED_IDLE_MS) shared.close();
+        while (idle[0] !== undefined && atMs > idle[0].idleUntilMs) idle.shift()?.destroy();
+        if (place.isUsed || place.shared !== undefined || idle.length > 0) {
+          place.isUsed = false;
+          place.usedMs = atMs;
+        } else if (atMs - place.usedMs > FORGET_AFTER_MS) {
+          place.isForgotten = true;
+          places.delete(key);
+        }
       }
     },
     destroy() {
-      for (const { connections } of sharings.values()) for (const one of connections.slice()) one.close();
-      sharings.clear();
+      for (const { shared } of places.values()) shared?.close();
       for (const connection of all) connection.destroy();
-      idle.clear();
+      places.clear();
       all.clear();
     },
   };
+}
+
+function newPlace({ service, id }: Target): Place {
+  const gauge = new BatchGauge();
+  return { service, id, gauge, idle: [], shared: undefined, isUsed: true, usedMs: 0, isForgotten: false };
 }
