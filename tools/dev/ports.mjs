@@ -126,8 +126,17 @@ export function demoPorts({ base, nowMs, isFree = portIsFree }) {
   };
 }
 
-/** Whether this process could listen there on loopback now. */
+/**
+ * Above 1023, browsers and fetch refuse to talk to these ("bad port", fetch.spec.whatwg.org, port blocking): a page or an API there
+ * would look dead.
+ */
+const refusedByBrowsers = new Set([
+  1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10_080,
+]);
+
+/** Whether this process could listen there on loopback now, and others would talk to it. */
 export function portIsFree(port) {
+  if (refusedByBrowsers.has(port)) return Promise.resolve(false);
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));

@@ -58,6 +58,8 @@ describe('settlePorts', () => {
     assert.equal(await portIsFree(port), false);
     await new Promise((resolve) => server.close(resolve));
     assert.equal(await portIsFree(port), true);
+    // nobody listens there, but no browser would go there either
+    assert.equal(await portIsFree(6_000), false);
   });
 });
 

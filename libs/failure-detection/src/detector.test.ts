@@ -259,7 +259,6 @@ describe('the detector', () => {
           w.run(forMs, (member) => !silent.includes(Number(member.split('/')[1])), stalled);
         }
         for (const member of w.evicted()) expect(everSilent).toContain(member);
-        expect(members.some((member) => w.is(member) !== 'dead')).toBe(true);
       }),
       { numRuns: 300 },
     );
