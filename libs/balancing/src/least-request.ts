@@ -10,41 +10,49 @@ import {
   type PolicyContext,
 } from './picker.ts';
 
-/** Compares (requests under way + 1) / weight; equals go to the one drawn first. O(candidates) a pick. */
+/** Draws that meet somebody who was tried already, before the list is walked instead. */
+const mostDraws = 8;
+
+/** Compares (requests under way + 1) / weight; equals go to the one drawn first. O(1) a pick. */
 export const leastRequest: Policy = (candidates, context) => leastRequestAmong(candidates, context);
 
 function leastRequestAmong<C extends Candidate>(candidates: readonly C[], context: PolicyContext<C>): Picker<C> {
-  const results = preparedResults(candidates);
+  const results = preparedResults(candidates.filter(({ weight }) => weight > 0));
 
   return {
     policy: 'least-request',
     candidates,
     pick(exclude) {
-      let usable = 0;
-      for (const candidate of candidates) if (isUsable(candidate, exclude)) usable += 1;
-      if (usable === 0) return noneOf(candidates, exclude);
-      const draw = Math.floor(context.random() * usable);
-      const one = usableAt(draw, exclude);
-      if (usable === 1) return results[one] ?? noneOf(candidates, exclude);
-      // The second draw skips the first, so that the two always differ.
-      const other = usableAt((draw + 1 + Math.floor(context.random() * (usable - 1))) % usable, exclude);
-      return results[burdenOf(other) < burdenOf(one) ? other : one] ?? noneOf(candidates, exclude);
+      const one = draw(exclude, -1);
+      if (one < 0) return noneOf(candidates, exclude);
+      const other = draw(exclude, one);
+      return results[other >= 0 && burdenOf(other) < burdenOf(one) ? other : one] ?? noneOf(candidates, exclude);
     },
     follow: (following) => leastRequestAmong(following, context),
   };
 
-  function usableAt(ordinal: number, exclude: readonly string[]): number {
-    let left = ordinal;
-    for (let index = 0; index < candidates.length; index += 1) {
-      if (!isUsable(candidates[index] as C, exclude)) continue;
-      if (left === 0) return index;
-      left -= 1;
+  /** Anybody usable but `not`, each as likely as the others; -1 when there is nobody. */
+  function draw(exclude: readonly string[], not: number): number {
+    const { length } = results;
+    let at = 0;
+    for (let draws = 0; draws < mostDraws; draws += 1) {
+      at = Math.floor(context.random() * length);
+      if (isFit(at, exclude, not)) return at;
+    }
+    for (let passed = 0; passed < length; passed += 1) {
+      at = at + 1 < length ? at + 1 : 0;
+      if (isFit(at, exclude, not)) return at;
     }
     return -1;
   }
 
-  function burdenOf(index: number): number {
-    const candidate = candidates[index] as C;
+  function isFit(at: number, exclude: readonly string[], not: number): boolean {
+    const result = results[at];
+    return at !== not && result !== undefined && isUsable(result.candidate, exclude);
+  }
+
+  function burdenOf(at: number): number {
+    const { candidate } = results[at] as (typeof results)[number];
     return (context.inFlight(candidate) + 1) / candidate.weight;
   }
 }

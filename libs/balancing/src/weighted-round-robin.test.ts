@@ -141,6 +141,24 @@ describe(`smooth weighted round robin (seed ${seed})`, () => {
     });
   });
 
+  it('is plain round robin among a thousand equal ones, and goes on behind whoever left', () => {
+    const many = Array.from({ length: 1_000 }, (_none, index) => ({ id: `i${index}`, weight: 7 }));
+    const picker = smooth(many);
+    expect(take(picker, 400)).toEqual(many.slice(0, 400).map(({ id }) => id));
+    const left = many.filter((_candidate, index) => index !== 400);
+    expect(take(picker.follow(left), 3)).toEqual(['i401', 'i402', 'i403']);
+  });
+
+  it('shares by weight among many of different weights, and leaves nobody waiting', () => {
+    const many = Array.from({ length: 500 }, (_none, index) => ({ id: `i${index}`, weight: 1 + (index % 97) }));
+    const picker = smooth(many);
+    const total = sum(many.map(({ weight }) => weight));
+    const ids = take(picker, 3 * total);
+    const counts = new Map<string, number>();
+    for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+    for (const { id, weight } of many) expect(Math.abs((counts.get(id) ?? 0) - 3 * weight)).toBeLessThanOrEqual(1);
+  });
+
   it('stays quick and fair when the cycle is too long to search', () => {
     const weights = Array.from({ length: 100 }, (_none, index) => 60_000 + index);
     const picker = smooth(weights.map((weight, index) => ({ id: `i${index}`, weight })));
