@@ -1,6 +1,6 @@
 import { isStalled, stallLimitMs } from './stall.ts';
 
-const silence = { waiting: 3, silentMs: 300, limitMs: 250, onTrial: false };
+const silence = { waiting: 3, silentMs: 300, limitMs: 250, doubted: false };
 
 describe('a stall', () => {
   it('is three requests that wait for too long while nothing else is heard', () => {
@@ -9,9 +9,9 @@ describe('a stall', () => {
     expect(isStalled({ ...silence, silentMs: 250 })).toBe(false);
   });
 
-  it('is one request where only one was allowed', () => {
-    expect(isStalled({ ...silence, waiting: 1, onTrial: true })).toBe(true);
-    expect(isStalled({ ...silence, waiting: 0, onTrial: true })).toBe(false);
+  it('is one request where the instance is doubted already', () => {
+    expect(isStalled({ ...silence, waiting: 1, doubted: true })).toBe(true);
+    expect(isStalled({ ...silence, waiting: 0, doubted: true })).toBe(false);
   });
 
   it('is measured by what the instance usually takes, and never shorter than a garbage collection', () => {

@@ -9,8 +9,8 @@ export interface Silence {
   /** Ms since it answered anything, or since it had nothing to do. */
   readonly silentMs: number;
   readonly limitMs: number;
-  /** It was left out and has not answered since. */
-  readonly onTrial: boolean;
+  /** It was left out, or had stalled, and has not answered since. */
+  readonly doubted: boolean;
 }
 
 /** Shorter silences are garbage collections. */
@@ -19,7 +19,7 @@ const SHORTEST_MS = 250;
 const UNKNOWN_MS = 1_000;
 const KNOWN_FROM = 50;
 const USUAL_TIMES = 4;
-/** One or two may be slow requests of their own; one that is on trial has only one. */
+/** One or two may be slow requests of their own; one that is doubted gets no more than that. */
 const WAITING_FROM = 3;
 
 /** Ms of waiting beyond which a request says something. `p99Ms` of the last `observations` answers. */
@@ -30,6 +30,6 @@ export function stallLimitMs(p99Ms: number, observations: number): number {
 }
 
 /** True when the instance has stalled: its requests are better off elsewhere. */
-export function isStalled({ waiting, silentMs, limitMs, onTrial }: Silence): boolean {
-  return silentMs > limitMs && waiting >= (onTrial ? 1 : WAITING_FROM);
+export function isStalled({ waiting, silentMs, limitMs, doubted }: Silence): boolean {
+  return silentMs > limitMs && waiting >= (doubted ? 1 : WAITING_FROM);
 }

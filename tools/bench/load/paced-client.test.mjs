@@ -45,8 +45,10 @@ describe('a paced client', () => {
   it('sends at its rate and counts every request once', async () => {
     arrived = 0;
     const seen = await measure([kind('get', 'GET', '/', 0.5), kind('post', 'POST', '/', 0.5)]);
-    assert.deepEqual([seen.requests, seen.ended, seen.unanswered, arrived], [99, 99, 0, 99]);
-    assert.deepEqual([seen.failed, seen.ends], [{}, { 200: 99 }]);
+    // whether the last one is still due depends on rounding
+    assert.ok([99, 100].includes(seen.requests), `${seen.requests} requests`);
+    assert.deepEqual([seen.ended, seen.unanswered, arrived], [seen.requests, 0, seen.requests]);
+    assert.deepEqual([seen.failed, seen.ends], [{}, { 200: seen.requests }]);
     assert.ok(seen.p50Ms > 0 && seen.p50Ms <= seen.p99Ms && seen.p99Ms <= seen.slowestMs);
   });
 

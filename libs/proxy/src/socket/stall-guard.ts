@@ -41,7 +41,9 @@ export class StallGuard {
     this.#stalled = new Set();
     for (const [meter, { limitMs, movable }] of seen) {
       const silentMs = nowMs - meter.heardMs;
-      meter.stalled = isStalled({ waiting: movable.length, silentMs, limitMs, onTrial: meter.onTrial });
+      // those that were a little younger than the others at the latest look must not be left behind
+      const doubted = meter.onTrial || meter.stalled;
+      meter.stalled = isStalled({ waiting: movable.length, silentMs, limitMs, doubted });
       if (meter.stalled) this.#stalled.add(meter);
     }
     for (const meter of before) if (!this.#stalled.has(meter)) meter.stalled = false;
