@@ -62,6 +62,7 @@ const plane = createSocketDataPlane({
       return result.picked ? result.candidate : undefined;
     },
     whyNot: () => [],
+    observe: () => undefined,
     report: () => undefined,
   },
 });
