@@ -97,6 +97,7 @@ export function createCatalogView(start: CatalogSnapshot = emptySnapshot): Catal
       case 'route.deleted':
         routes.delete(event.data.name);
         return { type: 'routes' };
+      case 'instance.held':
       case 'catalog.reset':
       case 'redis.failover':
       case 'backup.finished':

@@ -2,6 +2,7 @@
 // `switchyard:events` (the wake-up), on `/v1/stream`. Its shape is CloudEvents 1.0 in JSON.
 import { z } from 'zod';
 import { serviceNameSchema, instanceIdSchema } from './names.ts';
+import { doubtCauseSchema } from './doubt.ts';
 import { storedInstanceSchema } from './instance.ts';
 import { storedServiceSchema } from './service.ts';
 import { storedRouteSchema } from './route.ts';
@@ -9,10 +10,27 @@ import { redisFailoverSchema } from './redis-group.ts';
 
 /** Evidence of a decision about liveness, as data. Times are milliseconds on Redis's clock. */
 export const evidenceSchema = z.object({
-  because: z.enum(['silence', 'probe-failed', 'address-taken', 'heartbeat', 'registered', 'requested']),
+  because: z.enum([
+    'silence',
+    'probe-failed',
+    'address-taken',
+    'check-failed',
+    'check-answered',
+    'heartbeat',
+    'registered',
+    'requested',
+    'flapping',
+    'settled',
+  ]),
   detail: z.string(),
   deadlineMs: z.number().optional(),
   silentForMs: z.number().optional(),
+  /** heartbeats that were due in that silence */
+  missedBeats: z.number().optional(),
+  /** who saw it fail before or beside the monitor */
+  witnesses: z.array(z.object({ because: doubtCauseSchema, by: z.string(), detail: z.string() })).optional(),
+  /** how much the monitor doubted itself: 0 (healthy) to 8; waits and timeouts were that much longer */
+  localHealth: z.number().optional(),
   probes: z.array(z.object({ kind: z.string(), outcome: z.string(), tookMs: z.number() })).optional(),
   fencingToken: z.number().optional(),
   monitor: z.string().optional(),
@@ -29,6 +47,13 @@ export const eventDataSchemas = {
   'instance.suspected': instanceData,
   'instance.revived': instanceData,
   'instance.evicted': instanceData,
+  /** missing heartbeats are not acted upon, and why; nothing changes by it */
+  'instance.held': z.object({
+    service: serviceNameSchema,
+    id: instanceIdSchema,
+    reason: z.string(),
+    evidence: evidenceSchema,
+  }),
   'instance.deregistered': instanceRef,
   'instance.reaped': instanceRef,
   'service.updated': z.object({ name: serviceNameSchema, policy: storedServiceSchema }),

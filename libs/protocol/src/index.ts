@@ -44,6 +44,16 @@ export type {
   Role,
   StoredInstance,
 } from './instance.ts';
+export { doubtCauseSchema, doubtSchema } from './doubt.ts';
+export type { Doubt, DoubtCause } from './doubt.ts';
+export {
+  livenessPath,
+  livenessProtocol,
+  livenessReplySchema,
+  livenessRequestSchema,
+  longestLivenessLine,
+} from './liveness.ts';
+export type { LivenessReply, LivenessRequest } from './liveness.ts';
 export {
   defaultServicePolicy,
   policyNameSchema,

@@ -21,13 +21,21 @@ export const roleSchema = z.enum(['member', 'active', 'standby']);
 export type Role = z.infer<typeof roleSchema>;
 
 const checkShape = {
-  type: z.enum(['http', 'tcp', 'none']),
+  /** `grpc` is the standard health service, grpc.health.v1 */
+  type: z.enum(['http', 'tcp', 'grpc', 'none']),
   path: z.string().max(1024).startsWith('/', 'must begin with "/"').optional(),
+  /** given: probed all the time, so long apart; else only when it is suspected */
   interval: durationSchema(200, 3_600_000).optional(),
   timeout: durationSchema(10, 60_000).optional(),
+  /** answers in a row after which a failing instance is healthy again; 2 */
+  rise: z.int().min(1).max(100).optional(),
+  /** failures in a row after which it is suspected; 3 */
+  fall: z.int().min(1).max(100).optional(),
+  /** `grpc` only: the service asked about; the whole server unless given */
+  grpcService: z.string().max(256).optional(),
 };
 
-/** How a suspect is probed before anybody evicts it. */
+/** How an instance is probed. */
 export const checkSchema = z.strictObject(checkShape).meta({ id: 'Check' });
 export type Check = z.infer<typeof checkSchema>;
 
@@ -116,6 +124,8 @@ export type InstancePatch = z.infer<typeof instancePatchSchema>;
 export const loadReportSchema = z.strictObject({
   inflight: z.number().min(0).max(1e9).optional(),
   utilization: z.number().min(0).max(1).optional(),
+  /** ms by which its event loop is late; beats come from another thread, so this is a warning and not a death */
+  lagMs: z.number().min(0).max(3_600_000).optional(),
 });
 export type LoadReport = z.infer<typeof loadReportSchema>;
 
@@ -155,6 +165,14 @@ export const storedInstanceSchema = z.object({
   liveness: livenessSchema,
   /** why the liveness is what it is; empty while alive */
   livenessReason: z.string().optional(),
+  /** a heartbeat ends the suspicion of silence, answers end that of a check */
+  suspectedBy: z.enum(['silence', 'check', 'doubt']).optional(),
+  /** how often it died and came back lately: grows by one each time, halves with its half-life; at `atMs` it was `penalty` */
+  flaps: z.object({ penalty: z.number(), atMs: z.number() }).optional(),
+  /** gets no new traffic until then, Redis's clock, because it died and came back too often */
+  dampedUntilMs: z.number().optional(),
+  /** active/standby: what it was activated with; the highest of a service is the active one's */
+  fencingToken: z.number().optional(),
   /** when the liveness last changed, Unix ms, for people */
   sinceMs: z.number(),
   /** grows each time the instance registers anew after having been dead or gone */

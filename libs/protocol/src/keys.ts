@@ -52,6 +52,8 @@ export const channels = Object.freeze({
   register: 'switchyard:register',
   /** people without a library: heartbeat */
   heartbeat: 'switchyard:heartbeat',
+  /** somebody saw an instance fail: monitors ask it at once */
+  doubt: 'switchyard:doubt',
 });
 
 /** BullMQ queues. */
