@@ -204,6 +204,7 @@ describe('names in Redis', () => {
       events: 'switchyard:events',
       register: 'switchyard:register',
       heartbeat: 'switchyard:heartbeat',
+      doubt: 'switchyard:doubt',
     });
     expect(platformService('registry')).toBe('switchyard-registry');
   });
