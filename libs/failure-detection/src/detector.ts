@@ -34,7 +34,7 @@ export const defaultDetectorSettings: DetectorSettings = Object.freeze({
 export type ProbeOutcome = 'answered' | 'refused' | 'timeout' | 'failed' | 'other';
 
 export interface ProbeResult {
-  readonly kind: 'http' | 'tcp';
+  readonly kind: 'http' | 'tcp' | 'grpc';
   readonly outcome: ProbeOutcome;
   readonly tookMs: number;
   readonly detail: string;
