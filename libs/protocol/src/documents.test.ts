@@ -65,6 +65,37 @@ describe('an instance as its owner describes it', () => {
     expect(faults(instanceInputSchema, { url, ...more })).toContain(`${place}: `);
   });
 
+  it.each([
+    [{ type: 'tcp', path: '/health' }, 'check.path: only a check of type "http" has one, not "tcp"'],
+    [{ type: 'grpc', path: '/health' }, 'check.path: only a check of type "http" has one, not "grpc"'],
+    [{ type: 'http', grpcService: 'shop' }, 'check.grpcService: only a check of type "grpc" has one, not "http"'],
+    [{ type: 'http', interval: '1s', timeout: '1001ms' }, 'check.timeout: must be at most the interval, 1s'],
+    [{ type: 'none', interval: '1s' }, 'check.interval: a check of type "none" asks for no probes, so it has none'],
+    [{ type: 'http', rise: 2 }, 'check.rise: needs an interval: without one nobody probes in a row'],
+    [{ type: 'tcp', fall: 2 }, 'check.fall: needs an interval: without one nobody probes in a row'],
+    [{ type: 'http', interval: '1s', fall: 0 }, 'check.fall: '],
+    [{ type: 'http', interval: '199ms' }, 'check.interval: '],
+  ])('refuses the check %j, which cannot mean anything', (check, fault) => {
+    expect(faults(instanceInputSchema, { url, check })).toContain(fault);
+    expect(faults(registerMessageSchema, { service: 'shop', id: 'a', url, check })).toContain(fault);
+  });
+
+  it.each([
+    { type: 'none' },
+    { type: 'http', timeout: '2s' },
+    { type: 'tcp', interval: '1s', timeout: '1s', rise: 1, fall: 1 },
+    { type: 'grpc', grpcService: 'shop.v1.Shop', interval: '1m' },
+    { type: 'http', path: '/health', interval: '2s' },
+  ])('may ask for the check %j', (check) => {
+    expect(faults(instanceInputSchema, { url, check })).toBe('accepted');
+  });
+
+  it('names every fault of a check at once', () => {
+    const check = { type: 'tcp', path: '/x', grpcService: 'y', rise: 1 };
+
+    expect(faults(instanceInputSchema, { url, check }).split('\n')).toHaveLength(3);
+  });
+
   it('is patched by something, not by nothing', () => {
     expect(faults(instancePatchSchema, {})).toBe('weight: give "weight", "intent", or both');
     expect(faults(instancePatchSchema, { reason: 'because' })).toContain('give "weight"');

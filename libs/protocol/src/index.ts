@@ -14,8 +14,9 @@ export {
   splitMember,
 } from './names.ts';
 export { channels, keys, leases, platformService, queues } from './keys.ts';
+export { checkSchema } from './check.ts';
+export type { Check } from './check.ts';
 export {
-  checkSchema,
   heartbeatBodySchema,
   heartbeatMessageSchema,
   instanceInputSchema,
@@ -31,7 +32,6 @@ export {
   storedInstanceSchema,
 } from './instance.ts';
 export type {
-  Check,
   HeartbeatMessage,
   Instance,
   InstanceInput,

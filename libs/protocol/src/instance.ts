@@ -1,5 +1,6 @@
 // What is an instance: as its owner describes it, as the catalog keeps it, as people read it?
 import { z } from 'zod';
+import { checkSchema, storedCheckSchema } from './check.ts';
 import { durationSchema } from './duration.ts';
 import { hostSchema, instanceIdSchema, portSchema, serviceNameSchema } from './names.ts';
 
@@ -19,25 +20,6 @@ export type Liveness = z.infer<typeof livenessSchema>;
 
 export const roleSchema = z.enum(['member', 'active', 'standby']);
 export type Role = z.infer<typeof roleSchema>;
-
-const checkShape = {
-  /** `grpc` is the standard health service, grpc.health.v1 */
-  type: z.enum(['http', 'tcp', 'grpc', 'none']),
-  path: z.string().max(1024).startsWith('/', 'must begin with "/"').optional(),
-  /** given: probed all the time, so long apart; else only when it is suspected */
-  interval: durationSchema(200, 3_600_000).optional(),
-  timeout: durationSchema(10, 60_000).optional(),
-  /** answers in a row after which a failing instance is healthy again; 2 */
-  rise: z.int().min(1).max(100).optional(),
-  /** failures in a row after which it is suspected; 3 */
-  fall: z.int().min(1).max(100).optional(),
-  /** `grpc` only: the service asked about; the whole server unless given */
-  grpcService: z.string().max(256).optional(),
-};
-
-/** How an instance is probed. */
-export const checkSchema = z.strictObject(checkShape).meta({ id: 'Check' });
-export type Check = z.infer<typeof checkSchema>;
 
 const weightSchema = z
   .number()
@@ -158,7 +140,7 @@ export const storedInstanceSchema = z.object({
   version: z.string().optional(),
   meta: z.record(z.string(), z.string()),
   ttlMs: z.number(),
-  check: z.object(checkShape).optional(),
+  check: storedCheckSchema.optional(),
   role: roleSchema,
   intent: intentSchema,
   intentReason: z.string().optional(),
