@@ -4,7 +4,7 @@ import type { CatalogStore, CatalogView, Decision } from '@switchyard/catalog';
 import { initialDetectorState, isReapable, recordProbe, stepDetector } from '@switchyard/failure-detection';
 import type { CatalogFacts, DetectorAction, DetectorState, ProbeResult } from '@switchyard/failure-detection';
 import { defaultServicePolicy, leases } from '@switchyard/protocol';
-import type { Evidence, Instance } from '@switchyard/protocol';
+import type { Doubt, Evidence, Instance } from '@switchyard/protocol';
 import { releaseMonitorLease, sweep } from '@switchyard/redis';
 import type { CatalogFeed, Redis, Sweep } from '@switchyard/redis';
 import { createTicker } from '@switchyard/runtime';
@@ -14,6 +14,8 @@ import type { MonitorMetrics } from './monitor-metrics.ts';
 /** Deadlines looked at in one sweep; more wait for the next, 50 ms later. */
 const SWEEP_LIMIT = 512;
 const MAX_PROBES_AT_ONCE = 64;
+/** From as many instances and witnesses at once; more are dropped, deadlines find them too. */
+const MAX_DOUBTS = 4_096;
 const REAP_EVERY_MS = 1_000;
 const MAX_REAPS_AT_ONCE = 64;
 /** How long a change may take from its commit to the view; until then nothing else is decided about that instance. */
@@ -28,6 +30,8 @@ export interface MonitorStatus {
 }
 
 export interface Monitor extends Component {
+  /** Somebody saw an instance fail: looks again at once. Bounded; one that finds no room changes only latency. */
+  doubt(doubt: Doubt): void;
   status(): MonitorStatus;
 }
 
@@ -69,6 +73,8 @@ export function createMonitor(options: {
   let last: Sweep | undefined;
   let lastAtMs: number | undefined;
   let reapedAtMs = -Infinity;
+  /** by instance and witness, until the next sweep takes them */
+  const doubts = new Map<string, Doubt>();
   const probing = new Set<string>();
   /** suspects that wait for a probe, in their order; only such as are suspected still */
   const unprobed = new Set<string>();
@@ -157,7 +163,9 @@ export function createMonitor(options: {
     metrics.sweep(seen, gapMs);
     last = seen;
     lastAtMs = clock.monotonicMs();
-    const step = stepDetector(state, seen, factsFrom(feed.view));
+    const heard = [...doubts.values()];
+    doubts.clear();
+    const step = stepDetector(state, { ...seen, doubts: heard }, factsFrom(feed.view));
     if (step.state.graceFromMs !== state.graceFromMs && state.lastSweepMs !== undefined) {
       logger.warn({ gapMs: seen.nowMs - state.lastSweepMs }, 'monitor.grace');
     }
@@ -176,6 +184,11 @@ export function createMonitor(options: {
       await ticker.stop();
       // best effort: without it the lease runs out by itself
       if (last?.leader) await releaseMonitorLease(redis, id).catch(() => undefined);
+    },
+    doubt(doubt) {
+      if (doubts.size >= MAX_DOUBTS) return;
+      doubts.set(JSON.stringify([doubt.service, doubt.id, doubt.witness]), doubt);
+      ticker.wake();
     },
     status() {
       const lastSweepAgoMs = lastAtMs === undefined ? null : Math.round(clock.monotonicMs() - lastAtMs);

@@ -36,6 +36,7 @@ function world(members: readonly string[], options: { readonly probes?: boolean 
         known: [...liveness.values()].filter((is) => is !== 'dead').length,
         passed: late.map(([member, deadlineMs]) => ({ member, deadlineMs, ttlMs: TTL })),
         back: back.map(([member]) => ({ member })),
+        doubts: [],
       },
       catalog,
     );
@@ -92,7 +93,7 @@ describe('the detector', () => {
   });
 
   it('asks for a suspicion until the catalog shows it, and for its probe once', () => {
-    const sweep = { leader: true, known: 9, back: [] };
+    const sweep = { leader: true, known: 9, back: [], doubts: [] };
     const passed = [{ member: 'shop/a', deadlineMs: 10_000, ttlMs: TTL }];
     const catalog: CatalogFacts = {
       liveness: () => 'alive',

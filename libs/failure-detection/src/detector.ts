@@ -10,7 +10,7 @@
 // for two TTLs, and only a refused connection or a taken address counts; a crowd that goes silent at once is probed, the dead leave and the silent stay; a service of two or more is
 // never emptied by silence alone.
 import { splitMember } from '@switchyard/protocol';
-import type { Evidence, Liveness } from '@switchyard/protocol';
+import type { Doubt, Evidence, Liveness } from '@switchyard/protocol';
 
 export interface DetectorSettings {
   /** a longer time between two sweeps counts as a stall of ours */
@@ -47,6 +47,8 @@ export interface SweepFacts {
   readonly known: number;
   readonly passed: readonly { readonly member: string; readonly deadlineMs: number; readonly ttlMs: number }[];
   readonly back: readonly { readonly member: string }[];
+  /** what others saw fail since the last sweep; a reason to ask, no proof */
+  readonly doubts: readonly Doubt[];
 }
 
 /** What the catalog says about an instance and its service. */
