@@ -24,5 +24,11 @@ export function eligibilityOf(instance: Instance): Eligibility {
   if (instance.role === 'standby') return no('on standby: the active instance takes the traffic');
   if (instance.weight === 0) return no(`its weight is 0${because(instance.weightReason)}`);
   if (instance.liveness === 'suspect') return no(`suspected${because(instance.livenessReason)}`, true);
+  if (instance.dampedUntilMs !== undefined) {
+    return no(
+      `flapping: it went and came back too often, left out until ${new Date(instance.dampedUntilMs).toISOString()}`,
+      true,
+    );
+  }
   return eligible;
 }

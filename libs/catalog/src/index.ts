@@ -6,8 +6,10 @@ export {
   registerInstance,
   removeInstance,
   reviveInstance,
+  settleInstance,
   suspectInstance,
 } from './instance-transitions.ts';
+export { isSettled } from './damping.ts';
 export type { InstanceRef } from './instance-transitions.ts';
 export { deleteRoute, putRoute, putService } from './setting-transitions.ts';
 export { checkPrecondition } from './precondition.ts';

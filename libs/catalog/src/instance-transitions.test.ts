@@ -248,12 +248,19 @@ describe('liveness', () => {
 
   it('goes from alive to suspect and back, and leaves the deadline alone', () => {
     const suspected = suspectInstance(instanceOf(), silence, 5_000);
-    expect(stored(suspected)).toMatchObject({ liveness: 'suspect', livenessReason: silence.detail, sinceMs: 5_000 });
+    expect(stored(suspected)).toMatchObject({
+      liveness: 'suspect',
+      livenessReason: silence.detail,
+      suspectedBy: 'silence',
+      sinceMs: 5_000,
+    });
+    expect(stored(suspectInstance(instanceOf(), silence, 5_000, 'check'))).toMatchObject({ suspectedBy: 'check' });
     expect(commitOf(suspected)).not.toHaveProperty('deadline');
 
     const revived = reviveInstance(after(instanceOf(), suspected), heard, 6_000);
     expect(stored(revived)).toMatchObject({ liveness: 'alive', sinceMs: 6_000 });
     expect(stored(revived)).not.toHaveProperty('livenessReason');
+    expect(stored(revived)).not.toHaveProperty('suspectedBy');
     expect(commitOf(revived)).not.toHaveProperty('deadline');
   });
 

@@ -3,6 +3,8 @@
 //   (absent) --register--> alive --suspect--> suspect --evict--> dead --reap--> (absent)
 //                            ^------revive-------'                 |
 //                            '----------------register-------------'   (incarnation + 1)
+//
+// Each way back to alive is counted; who takes it too often is damped until it settles.
 import { memberOf, ok, OWN_DRAIN_REASON, parseDurationMs, refuse } from '@switchyard/protocol';
 import type {
   Evidence,
@@ -15,6 +17,7 @@ import type {
 } from '@switchyard/protocol';
 import { unchanged } from './commit.ts';
 import type { Commit, DeadlineChange, Decision } from './commit.ts';
+import { flapsAfterReturn, flapsOf, isSettled } from './damping.ts';
 import { sameJson } from './json-equality.ts';
 import { checkPrecondition } from './precondition.ts';
 import type { Precondition } from './precondition.ts';
@@ -99,6 +102,7 @@ export function registerInstance(
     ...fresh,
     ...(isWeightKept ? weightOf(current) : {}),
     ...intentAfter(current),
+    ...(current.liveness === 'alive' ? flapsOf(current) : flapsAfterReturn(current, nowMs)),
     liveness: 'alive',
     sinceMs: current.liveness === 'alive' ? current.sinceMs : nowMs,
     incarnation: current.incarnation + (returning ? 1 : 0),
@@ -172,30 +176,49 @@ export function removeInstance(
   });
 }
 
-/** Its deadline passed: it gets no new traffic while another is left, and is probed. */
-export function suspectInstance(current: Instance, evidence: Evidence, nowMs: number): Decision {
+/**
+ * There is reason to doubt it: it gets no new traffic while another is left, and is probed. `by`: who may end the suspicion, a
+ * heartbeat, or answers to its check. A check's suspicion stands when silence comes to it.
+ */
+export function suspectInstance(
+  current: Instance,
+  evidence: Evidence,
+  nowMs: number,
+  by: NonNullable<StoredInstance['suspectedBy']> = 'silence',
+): Decision {
   if (current.liveness !== 'alive') return unchanged;
   const next: StoredInstance = {
     ...storedPart(current),
     liveness: 'suspect',
     livenessReason: evidence.detail,
+    suspectedBy: by,
     sinceMs: nowMs,
   };
   return change(current, next, { type: 'instance.suspected', evidence });
 }
 
-/** It was heard again before anybody evicted it. */
+/** It was heard again, or answers its check again, before anybody evicted it. */
 export function reviveInstance(current: Instance, evidence: Evidence, nowMs: number): Decision {
   if (current.liveness !== 'suspect') return unchanged;
-  const { livenessReason: _dropped, ...rest } = storedPart(current);
-  return change(current, { ...rest, liveness: 'alive', sinceMs: nowMs }, { type: 'instance.revived', evidence });
+  const { livenessReason: _reason, suspectedBy: _by, ...rest } = storedPart(current);
+  const next: StoredInstance = { ...rest, ...flapsAfterReturn(current, nowMs), liveness: 'alive', sinceMs: nowMs };
+  return change(current, next, { type: 'instance.revived', evidence });
+}
+
+/** It has been quiet for long enough after flapping: it takes traffic again. */
+export function settleInstance(current: Instance, nowMs: number): Decision {
+  if (!isSettled(current, nowMs)) return unchanged;
+  const { dampedUntilMs: _over, ...rest } = storedPart(current);
+  const evidence: Evidence = { because: 'settled', detail: 'it has been quiet for long enough after flapping' };
+  return change(current, rest, { type: 'instance.updated', evidence });
 }
 
 /** It is taken for dead. The record stays until it is reaped, so that people can ask why. */
 export function evictInstance(current: Instance, evidence: Evidence, nowMs: number): Decision {
   if (current.liveness === 'dead') return unchanged;
+  const { suspectedBy: _by, ...rest } = storedPart(current);
   const next: StoredInstance = {
-    ...storedPart(current),
+    ...rest,
     liveness: 'dead',
     livenessReason: evidence.detail,
     sinceMs: nowMs,
