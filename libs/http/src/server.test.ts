@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createHealth, createLogger, createMetrics, systemClock } from '@switchyard/runtime';
@@ -6,10 +7,14 @@ import { createApi } from './api.ts';
 import type { HttpServer } from './server.ts';
 import { httpServer } from './server.ts';
 import { openSse } from './sse.ts';
+import type { Upgrade } from './upgrade.ts';
 
 const running: HttpServer[] = [];
-const serve = async (app: RequestListener): Promise<{ server: HttpServer; port: number; url: string }> => {
-  const server = httpServer({ name: 'own', host: '127.0.0.1', port: 0, app, drainMs: 200 });
+const serve = async (
+  app: RequestListener,
+  upgrades: readonly Upgrade[] = [],
+): Promise<{ server: HttpServer; port: number; url: string }> => {
+  const server = httpServer({ name: 'own', host: '127.0.0.1', port: 0, app, drainMs: 200, upgrades });
   await server.start();
   running.push(server);
   const { port } = server.address();
@@ -129,5 +134,61 @@ describe('a listener', () => {
       expect(answer).toMatch(/^HTTP\/1\.1 (400|404) /);
       expect(answer).toContain('application/problem+json');
     }
+  });
+});
+
+describe('a protocol of its own', () => {
+  const asking = (path: string, protocol: string, more = ''): string =>
+    `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n${more}`;
+  /** Says each word back in brackets, and "bye" when the listener drains. */
+  const echo = (ends = true): Upgrade => {
+    const sockets = new Set<Socket>();
+    return {
+      path: '/echo',
+      protocol: 'brackets',
+      accept: (socket, early) => {
+        sockets.add(socket);
+        const say = (word: Buffer): void => void socket.write(`[${word.toString()}]`);
+        if (early.length > 0) say(early);
+        socket.on('data', say);
+      },
+      drain: () => {
+        for (const socket of sockets) if (ends) socket.end('bye');
+      },
+    };
+  };
+
+  it('is spoken from the first byte on, those that came too early included, until the listener drains', async () => {
+    const { server, port } = await serve((_req, res) => res.end(), [echo()]);
+    const said = sendRaw(port, asking('/echo?x', 'Brackets', 'early'));
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50);
+    });
+
+    await server.drain();
+
+    expect(await said).toBe(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: brackets\r\n\r\n[early]bye',
+    );
+  });
+
+  it('is not spoken elsewhere: the request gets its ordinary answer', async () => {
+    const { port } = await serve((_req, res) => void res.writeHead(404, { connection: 'close' }).end(), [echo()]);
+
+    expect(await sendRaw(port, asking('/other', 'brackets'))).toMatch(/^HTTP\/1\.1 404 /);
+    expect(await sendRaw(port, asking('/echo', 'websocket'))).toMatch(/^HTTP\/1\.1 404 /);
+    expect(await sendRaw(port, asking('/echo', 'brackets').replace('GET', 'POST'))).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
+  it('does not keep a listener that must stop', async () => {
+    const { server, port } = await serve((_req, res) => res.end(), [echo(false)]);
+    const said = sendRaw(port, asking('/echo', 'brackets', 'x'));
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50);
+    });
+
+    await server.stop();
+
+    expect(await said).toMatch(/\[x\]$/);
   });
 });

@@ -7,6 +7,8 @@ import type { ErrorCode } from '@switchyard/protocol';
 import { problemMediaType, problemOf } from '@switchyard/protocol';
 import type { Component } from '@switchyard/runtime';
 import { withDeadline } from '@switchyard/runtime';
+import { createUpgrades } from './upgrade.ts';
+import type { Upgrade } from './upgrade.ts';
 
 /** Where and what to serve. */
 export interface HttpServerOptions {
@@ -17,6 +19,8 @@ export interface HttpServerOptions {
   readonly app: RequestListener;
   /** Connections at the same time; further ones are closed at once. 4096. */
   readonly maxConnections?: number;
+  /** Protocols that a connection may change to; they count as connections, and end when the listener drains. */
+  readonly upgrades?: readonly Upgrade[];
   /** Ms that `stop` without a `drain` before it waits for requests in flight; 3000. */
   readonly drainMs?: number;
 }
@@ -51,6 +55,7 @@ export class ListenError extends Error {
 export const httpServer = (options: HttpServerOptions): HttpServer => {
   const { name, host, port, app, drainMs = 3_000 } = options;
   const inFlight = new Set<ServerResponse>();
+  const upgrades = createUpgrades(options.upgrades ?? []);
   let server: Server | undefined;
   let drained: Promise<void> | undefined;
 
@@ -74,6 +79,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
       else if (!res.headersSent) res.setHeader('connection', 'close');
     }
     closing?.closeIdleConnections();
+    upgrades.drain();
     await drained;
   };
 
@@ -81,9 +87,15 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
     name,
     start: async () => {
       const opening = createServer(
-        { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 65_000 },
+        {
+          requestTimeout: 30_000,
+          headersTimeout: 10_000,
+          keepAliveTimeout: 65_000,
+          shouldUpgradeCallback: upgrades.wants,
+        },
         onRequest,
       );
+      opening.on('upgrade', upgrades.take);
       opening.maxConnections = options.maxConnections ?? 4096;
       opening.on('clientError', (error: NodeJS.ErrnoException, socket) => {
         const busy = [...inFlight].some((res) => res.socket === socket && res.headersSent);
@@ -97,6 +109,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
       if (!server) return;
       if (!drained) await withDeadline(drain(), drainMs, `requests of ${name}`).catch(() => undefined);
       server.closeAllConnections();
+      upgrades.destroy();
       await drained;
     },
     address: () => {

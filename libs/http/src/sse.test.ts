@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { SseStream } from './sse.ts';
-import { frameOf, lastEventId, openSse } from './sse.ts';
+import { frameOf, keepAliveChunk, lastEventId, openSse, sseChunk } from './sse.ts';
 
 const closers: (() => void)[] = [];
 const serve = async (app: RequestListener): Promise<number> => {
@@ -48,18 +48,58 @@ describe('the last event id', () => {
 });
 
 describe('an event stream', () => {
-  it('sends its head at once, then events, then comments while it is idle', async () => {
+  it('sends its head at once, then events, then what keeps it alive', async () => {
     const port = await serve((req, res) => {
-      const stream = openSse(req, res, { keepAliveMs: 10 });
+      const stream = openSse(req, res);
       stream.send({ id: '1', data: { n: 1 } });
-      setTimeout(() => stream.close(), 60);
+      stream.write(keepAliveChunk());
+      stream.write(keepAliveChunk('1.7'));
+      setTimeout(() => stream.close(), 20);
     });
 
     const response = await fetch(`http://127.0.0.1:${String(port)}`);
 
     expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
-    const text = await response.text();
-    expect(text).toMatch(/^retry: 1000\n\nid: 1\ndata: {"n":1}\n\n(: keep-alive\n\n)+$/);
+    expect(await response.text()).toBe(
+      'retry: 1000\n\nid: 1\ndata: {"n":1}\n\n: keep-alive\n\n: keep-alive\nid: 1.7\n\n',
+    );
+  });
+
+  it.each([
+    ['HTTP/1.1', 1, /Transfer-Encoding: chunked\r\n\r\nd\r\nretry: 1000\n\n\r\na\r\ndata: ä\n\n\r\n0\r\n\r\n$/],
+    ['HTTP/1.0', 1, /\r\n\r\nretry: 1000\n\ndata: ä\n\n$/],
+    ['HTTP/1.1', 2, /(d\r\nretry: 1000\n\n\r\na\r\ndata: ä\n\n\r\n0\r\n\r\n[^]*){2}$/],
+  ])('is well-formed in %s, with %i requests at once', async (version, requests, expected) => {
+    const port = await serve((req, res) => {
+      const stream = openSse(req, res);
+      stream.write(sseChunk([frameOf({ data: 'ä' })]));
+      setTimeout(() => stream.close(), 20);
+    });
+    const socket = connect(port, '127.0.0.1');
+    let text = '';
+    socket.on('data', (chunk) => (text += chunk.toString()));
+    for (let n = 1; n <= requests; n += 1) {
+      socket.write(`GET / ${version}\r\nHost: x\r\n${n === requests ? 'Connection: close\r\n' : ''}\r\n`);
+    }
+    await once(socket, 'close');
+
+    expect(text).toMatch(expected);
+  });
+
+  it('takes one piece that is larger than the bound, and is not called slow for what comes within it', async () => {
+    let stream: SseStream | undefined;
+    const large = sseChunk([frameOf({ data: 'x'.repeat(8_000_000) })]);
+    const port = await serve((req, res) => {
+      stream = openSse(req, res, { maxUnreadBytes: 100_000 });
+      stream.write(large);
+      for (let n = 0; n < 50; n += 1) stream.send({ data: 'y'.repeat(1_000) });
+      stream.close();
+    });
+
+    const text = await (await fetch(`http://127.0.0.1:${String(port)}`)).text();
+
+    expect(text.length).toBeGreaterThan(8_050_000);
+    expect(text.endsWith('y\n\n')).toBe(true);
   });
 
   it('cuts off a client that does not read, and keeps no more than its bound', async () => {
