@@ -50,7 +50,7 @@ const fakeRedis = () => {
     commit: async ({ event }: { event: { data: object } }) => {
       reach();
       state.published.push((event.data as RedisFailover).id);
-      return { type: 'committed', cursor: { epoch: 1, revision: 1 } } as const;
+      return { type: 'committed', cursor: { epoch: 1, revision: 1 }, token: 0 } as const;
     },
   };
   return { state, shared, store };

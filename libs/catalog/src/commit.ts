@@ -29,7 +29,12 @@ export interface Commit {
   /** whose own revision this change raises */
   readonly service?: string;
   readonly event: NewEvent;
+  /** Takes the next fencing token, which stands for `NO_TOKEN_YET` in the documents and in the event. */
+  readonly grant?: boolean;
 }
+
+/** In a `fencingToken` of a commit that takes a token: the token, which only the commit itself knows. */
+export const NO_TOKEN_YET = -1;
 
 /** A decision: a change to commit, or nothing to do because it is so already. */
 export type Decision = { readonly type: 'commit'; readonly commit: Commit } | { readonly type: 'unchanged' };

@@ -1,4 +1,4 @@
-export { announce, unchanged } from './commit.ts';
+export { announce, NO_TOKEN_YET, unchanged } from './commit.ts';
 export type { Commit, DeadlineChange, Decision, DocumentKind, Expectation, Write } from './commit.ts';
 export {
   evictInstance,
@@ -19,6 +19,6 @@ export { eligibilityOf } from './eligibility.ts';
 export type { Eligibility } from './eligibility.ts';
 export { createCatalogView, emptySnapshot, memberOfInstance } from './view.ts';
 export type { ApplyOutcome, CatalogSnapshot, CatalogView, ViewChange } from './view.ts';
-export type { CatalogStore, CommitOutcome, Cursor, Fence, HistoryPage, Tail } from './ports.ts';
+export type { CatalogStore, CommitOutcome, Cursor, Fence, HistoryPage, Raised, Tail } from './ports.ts';
 export { MAX_COMMIT_ATTEMPTS } from './ports.ts';
 export { presentInstance, presentRoute, presentService } from './presentation.ts';

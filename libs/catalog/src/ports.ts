@@ -16,19 +16,29 @@ export interface Fence {
 }
 
 export type CommitOutcome =
-  | { readonly type: 'committed'; readonly cursor: Cursor }
+  /** `token`: the fencing token that it took, 0 when it took none */
+  | { readonly type: 'committed'; readonly cursor: Cursor; readonly token: number }
   /** somebody changed an expected document first: read again, decide again */
   | { readonly type: 'conflict'; readonly key: string }
   /** the lease has another holder by now */
-  | { readonly type: 'fenced' };
+  | { readonly type: 'fenced' }
+  /** the store may have forgotten something, and its next epoch has not begun: try again in a moment */
+  | { readonly type: 'unclaimed' };
 
 /**
  * What came after a cursor. `gap`: those events are no longer there, or the epoch is another, or a later version wrote one of
- * them: load the snapshot.
+ * them: load the snapshot. `unclaimed`: the store may have forgotten something; what is known is better, until its next epoch.
  */
 export type Tail =
   | { readonly type: 'events'; readonly cursor: Cursor; readonly events: readonly SwitchyardEvent[] }
-  | { readonly type: 'gap'; readonly cursor: Cursor };
+  | { readonly type: 'gap'; readonly cursor: Cursor }
+  | { readonly type: 'unclaimed' };
+
+/** `fine`: nobody has to. */
+export type Raised =
+  | { readonly type: 'raised'; readonly cursor: Cursor; readonly writtenBack: number }
+  | { readonly type: 'needed' }
+  | { readonly type: 'fine' };
 
 export interface HistoryPage {
   /** without those that a later version wrote */
@@ -43,12 +53,16 @@ export interface CatalogStore {
   readInstance(service: string, id: string): Promise<Instance | undefined>;
   readService(name: string): Promise<Versioned<ServicePolicy> | undefined>;
   readRoute(name: string): Promise<Versioned<TrafficRoute> | undefined>;
-  snapshot(): Promise<CatalogSnapshot>;
+  /** `claimed: false`: the store may have forgotten something, and its next epoch has not begun. */
+  snapshot(): Promise<CatalogSnapshot & { readonly claimed: boolean }>;
   tail(after: Cursor, limit: number): Promise<Tail>;
   /** Newest first, older than `before` (exclusive). Looks at `limit` events. */
   history(before: number | undefined, limit: number): Promise<HistoryPage>;
-  /** Begins the next epoch when the store may have gone back; true when this call did it. */
-  raiseEpoch(seen: Cursor, reason: string): Promise<boolean>;
+  /**
+   * Begins the next epoch when the store may have gone back, above everything that `seen` has seen, and writes back what is lost of
+   * `known`. Without `known` it only looks whether that is needed.
+   */
+  raiseEpoch(seen: Cursor, known?: { readonly reason: string; readonly snapshot: CatalogSnapshot }): Promise<Raised>;
 }
 
 /** Reads again and decides again while others change the same document, at most so many times. */

@@ -59,7 +59,13 @@ export const eventDataSchemas = {
   'service.updated': z.object({ name: serviceNameSchema, policy: storedServiceSchema }),
   'route.updated': z.object({ name: z.string(), route: storedRouteSchema }),
   'route.deleted': z.object({ name: z.string() }),
-  'catalog.reset': z.object({ reason: z.string(), previousEpoch: z.number(), previousRevision: z.number() }),
+  'catalog.reset': z.object({
+    reason: z.string(),
+    previousEpoch: z.number(),
+    previousRevision: z.number(),
+    /** documents that Redis had lost and a reader still knew */
+    writtenBack: z.number().optional(),
+  }),
   'redis.failover': redisFailoverSchema,
   'backup.finished': z.object({ label: z.string(), group: z.string(), ok: z.boolean(), detail: z.string() }),
 } as const;

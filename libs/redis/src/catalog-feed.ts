@@ -1,7 +1,8 @@
 // How does a reader stay in step with the catalog? Snapshot, then events in order; published events only wake it.
 //
 //   wait-snapshot --loaded--> follow --gap or other epoch--> wait-snapshot
-//   Redis gone: the view stays as it is, without limit, and `status` says how old it is.
+//   Redis gone: the view stays as it is, without limit, and `status` says how old it is. So it does while Redis is another process
+//   than before, or empty, and nobody has begun the next epoch: what is there may be half of it.
 import type { Redis } from 'ioredis';
 import { channels } from '@switchyard/protocol';
 import type { SwitchyardEvent } from '@switchyard/protocol';
@@ -65,6 +66,8 @@ export function createCatalogFeed(options: {
 
   const load = async (): Promise<void> => {
     const snapshot = await store.snapshot();
+    // a wipe came between the look and the load
+    if (loaded && !snapshot.claimed) return;
     seenAtMs = clock.monotonicMs();
     view = createCatalogView(snapshot);
     loaded = true;
@@ -79,6 +82,7 @@ export function createCatalogFeed(options: {
     if (!loaded) await load();
     for (let loads = 0; loads < MAX_LOADS_PER_RUN;) {
       const tail = await store.tail({ epoch: view.epoch, revision: view.revision }, PAGE);
+      if (tail.type === 'unclaimed') return;
       seenAtMs = clock.monotonicMs();
       if (tail.type === 'gap') {
         logger.warn({ known: { epoch: view.epoch, revision: view.revision }, found: tail.cursor }, 'catalog.gap');

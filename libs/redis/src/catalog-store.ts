@@ -85,6 +85,7 @@ function changeOf(commit: Commit, fence: Fence | undefined): string {
     member: deadline?.member ?? '',
     ttl,
     token: fence === undefined ? '' : String(fence.token),
+    grant: commit.grant === true ? '1' : '',
   });
 }
 
@@ -114,12 +115,17 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
           keys.ttls,
           keys.fence(fence?.lease ?? 'none'),
         ],
-        [changeOf(commit, fence), eventTail(commit.event, source), channels.events, LONGEST_STREAM, firstEpoch()],
-      )) as [string, number | string, number];
+        [changeOf(commit, fence), eventTail(commit.event, source), channels.events, LONGEST_STREAM],
+      )) as [string, number | string, number, number];
       const outcomes: Record<string, () => CommitOutcome> = {
-        committed: () => ({ type: 'committed', cursor: { epoch: Number(reply[1]), revision: reply[2] } }),
+        committed: () => ({
+          type: 'committed',
+          cursor: { epoch: Number(reply[1]), revision: reply[2] },
+          token: reply[3],
+        }),
         conflict: () => ({ type: 'conflict', key: String(reply[1]) }),
         fenced: () => ({ type: 'fenced' }),
+        unclaimed: () => ({ type: 'unclaimed' }),
       };
       const outcome = outcomes[reply[0]];
       if (!outcome) throw new Error(`commit.lua answered ${JSON.stringify(reply)}`);
@@ -128,26 +134,28 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
     readInstance: (service, id) => readDocument(keys.instances, memberOf(service, id), instanceOf),
     readService: (name) => readDocument(keys.services, name, serviceOf),
     readRoute: (name) => readDocument(keys.routes, name, routeOf),
-    async snapshot(): Promise<CatalogSnapshot> {
-      const [epoch, revision, instances, services, routes] = (await snapshotScript.run(
+    async snapshot() {
+      const [epoch, revision, instances, services, routes, claimed] = (await snapshotScript.run(
         redis,
         [keys.catalogMeta, keys.instances, keys.services, keys.routes],
         [],
-      )) as [number, number, string[], string[], string[]];
+      )) as [number, number, string[], string[], string[], number];
       return {
         epoch,
         revision,
         instances: pairs(instances).map(([, stored]) => instanceOf(stored)),
         services: Object.fromEntries(pairs(services).map(([name, stored]) => [name, serviceOf(stored)])),
         routes: Object.fromEntries(pairs(routes).map(([name, stored]) => [name, routeOf(stored)])),
+        claimed: claimed === 1,
       };
     },
     async tail(after, limit): Promise<Tail> {
-      const [epoch, revision, texts] = (await tailScript.run(
+      const [epoch, revision, texts, claimed] = (await tailScript.run(
         redis,
         [keys.catalogMeta, keys.events],
         [after.revision, limit],
-      )) as [number, number, string[]];
+      )) as [number, number, string[], number];
+      if (claimed !== 1) return { type: 'unclaimed' };
       const cursor: Cursor = { epoch, revision };
       const events = texts.map(eventOf).filter((event) => event !== undefined);
       const complete = revision === after.revision || events[0]?.revision === after.revision + 1;
@@ -167,23 +175,61 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
       const last = entries.length === limit ? entries.at(-1)?.[0] : undefined;
       return { events, next: last === undefined ? null : Number.parseInt(last, 10) };
     },
-    async raiseEpoch(seen, reason) {
-      const info = await redis.info('server');
-      const runId = /^run_id:(\w+)/m.exec(info)?.[1] ?? 'unknown';
+    async raiseEpoch(seen, known) {
       const event = {
         specversion: '1.0',
         source,
         type: 'catalog.reset',
         subject: 'catalog',
-        data: { reason, previousEpoch: '@epoch@', previousRevision: '@revision@' },
+        data: {
+          reason: known?.reason ?? '',
+          previousEpoch: '@epoch@',
+          previousRevision: '@revision@',
+          writtenBack: '@writtenBack@',
+        },
       };
-      const tail = JSON.stringify(event).replace('"@epoch@"', '@epoch@').replace('"@revision@"', '@revision@');
-      const [raised] = (await raiseEpochScript.run(
+      const tail = JSON.stringify(event).replaceAll(/"(@\w+@)"/g, '$1');
+      const [outcome, epoch, revision, writtenBack] = (await raiseEpochScript.run(
         redis,
-        [keys.catalogMeta, keys.events],
-        [runId, seen.epoch, seen.revision, EPOCH_STEP, tail, channels.events, LONGEST_STREAM, firstEpoch()],
-      )) as [number, number, number];
-      return raised === 1;
+        [
+          keys.catalogMeta,
+          keys.events,
+          keys.instances,
+          keys.services,
+          keys.routes,
+          keys.deadlines,
+          keys.ttls,
+          keys.seeded,
+        ],
+        [
+          seen.epoch,
+          seen.revision,
+          EPOCH_STEP,
+          tail,
+          channels.events,
+          LONGEST_STREAM,
+          firstEpoch(),
+          known === undefined ? '' : rememberedOf(known.snapshot),
+        ],
+      )) as ['raised' | 'needed' | 'fine', number, number, number];
+      return outcome === 'raised' ? { type: outcome, cursor: { epoch, revision }, writtenBack } : { type: outcome };
     },
   };
+}
+
+/** What a reader knows, as raise-epoch.lua takes it. The dead have no deadline. */
+function rememberedOf({ instances, services, routes }: CatalogSnapshot): string {
+  const settings = (documents: Readonly<Record<string, Versioned<object>>>): string[][] =>
+    Object.entries(documents).map(([name, { document, revision }]) => [
+      name,
+      String(revision),
+      JSON.stringify(document),
+    ]);
+  const instance = instances.map(({ revision, ...stored }) => [
+    memberOf(stored.service, stored.id),
+    String(revision),
+    JSON.stringify(stored),
+    stored.liveness === 'dead' ? '' : String(stored.ttlMs),
+  ]);
+  return JSON.stringify({ instance, service: settings(services), route: settings(routes) });
 }

@@ -1,12 +1,17 @@
 // How is a decision carried out while others decide too? Read, decide, commit; on a conflict again, a bounded number of times.
-import { MAX_COMMIT_ATTEMPTS } from '@switchyard/catalog';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { emptySnapshot, MAX_COMMIT_ATTEMPTS } from '@switchyard/catalog';
 import type { CatalogStore, Cursor, Decision, Fence } from '@switchyard/catalog';
 import { refuse, ok } from '@switchyard/protocol';
 import type { Result } from '@switchyard/protocol';
 
 export type Carried = { readonly type: 'unchanged' } | { readonly type: 'committed'; readonly cursor: Cursor };
 
-/** Carries out what `decide` decides on fresh documents. Refuses with `decide`'s refusal, `conflict`, or `stale_leader`. */
+/** A keeper begins the next epoch within a quarter of a second (epoch-keeper.ts). */
+const CLAIM_POLL_MS = 25;
+const CLAIM_PATIENCE_MS = 1_500;
+
+/** Carries out what `decide` decides on fresh documents. Refuses with `decide`'s refusal, `conflict`, `stale_leader` or `not_ready`. */
 export async function decideAndCommit(
   store: CatalogStore,
   decide: () => Promise<Result<Decision>>,
@@ -20,8 +25,25 @@ export async function decideAndCommit(
     if (outcome.type === 'committed') return ok(outcome);
     if (outcome.type === 'fenced')
       return refuse('stale_leader', 'the lease has another holder by now; nothing was written');
+    // what it was decided on may be written back in the meantime, so it is decided again
+    if (outcome.type === 'unclaimed') await claimed(store);
   }
   return refuse('conflict', `others changed the same document ${MAX_COMMIT_ATTEMPTS} times in a row`, {
     next: 'send the request again',
+  });
+}
+
+/** Waits until somebody who knows the catalog has begun its next epoch; begins it when nobody does. */
+async function claimed(store: CatalogStore): Promise<void> {
+  const endMs = performance.now() + CLAIM_PATIENCE_MS;
+  const nobody = { epoch: 0, revision: 0 };
+  while (performance.now() < endMs) {
+    const { type } = await store.raiseEpoch(nobody);
+    if (type === 'fine') return;
+    await sleep(CLAIM_POLL_MS);
+  }
+  await store.raiseEpoch(nobody, {
+    reason: 'Redis is another process, or empty, and nobody knew more',
+    snapshot: emptySnapshot,
   });
 }

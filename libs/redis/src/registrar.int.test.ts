@@ -47,6 +47,7 @@ describe('an instance that registers itself straight in Redis', () => {
       'instance.deregistered',
       'instance.updated',
       'instance.registered',
+      'catalog.reset',
     ]);
   });
 });

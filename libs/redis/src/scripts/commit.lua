@@ -6,12 +6,19 @@
 -- ARGV: 1 JSON of strings { expect: [[kind, key, revision]], writes: [[kind, key, document or ""]], service, member, ttl
 --         ("" none, "-" remove, else ms), token ("" none) }
 --       2 event without id, epoch, revision, time: JSON text that begins with "{"
---       3 channel  4 longest stream  5 epoch to begin with when the catalog is empty
--- Returns: { "committed", epoch, revision } | { "conflict", key } | { "fenced" }
+--       3 channel  4 longest stream
+--       `grant` '1': takes the next fencing token and puts it in the place of "fencingToken":-1 in documents and event. That text
+--       cannot stand inside a JSON string, where its quotes would be escaped.
+-- Returns: { "committed", epoch, revision, token } | { "conflict", key } | { "fenced" } | { "unclaimed" }
+--@include claim
+--@include fence
 --@include event
 local change = cjson.decode(ARGV[1])
 local hashes = { instance = KEYS[2], service = KEYS[3], route = KEYS[4] }
 
+if not claimed(KEYS[1]) then
+  return { 'unclaimed' }
+end
 if change.token ~= '' and redis.call('GET', KEYS[9]) ~= change.token then
   return { 'fenced' }
 end
@@ -24,9 +31,14 @@ for _, expected in ipairs(change.expect) do
 end
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
-  epoch = ARGV[5]
-  redis.call('HSET', KEYS[1], 'epoch', epoch)
+local token, tail = 0, ARGV[2]
+if change.grant == '1' then
+  token = nextToken(KEYS[1])
+  local granted = string.format('"fencingToken":%.0f', token)
+  tail = string.gsub(tail, '"fencingToken":%-1', granted)
+  for _, write in ipairs(change.writes) do
+    write[3] = string.gsub(write[3], '"fencingToken":%-1', granted)
+  end
 end
 local revision = redis.call('HINCRBY', KEYS[1], 'revision', 1)
 local now = redis.call('TIME')
@@ -50,5 +62,5 @@ if change.service ~= '' then
   redis.call('HSET', KEYS[5], change.service, revision)
 end
 
-emit({ stream = KEYS[6], channel = ARGV[3], longest = ARGV[4] }, tonumber(epoch), revision, ARGV[2])
-return { 'committed', tonumber(epoch), revision }
+emit({ stream = KEYS[6], channel = ARGV[3], longest = ARGV[4] }, tonumber(epoch), revision, tail)
+return { 'committed', tonumber(epoch), revision, token }

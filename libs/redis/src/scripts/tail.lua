@@ -2,7 +2,8 @@
 --
 -- KEYS: 1 catalog meta  2 events
 -- ARGV: 1 revision the reader knows  2 most events to return
--- Returns: { epoch, revision, { event, ... } }; the caller sees a gap when the first event is not the next one
+-- Returns: { epoch, revision, { event, ... }, claimed (1 or 0) }; the caller sees a gap when the first event is not the next one
+--@include claim
 local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
 local revision = tonumber(redis.call('HGET', KEYS[1], 'revision') or '0')
 local events = {}
@@ -11,4 +12,4 @@ if revision > tonumber(ARGV[1]) then
     events[#events + 1] = entry[2][2]
   end
 end
-return { epoch, revision, events }
+return { epoch, revision, events, claimed(KEYS[1]) and 1 or 0 }
