@@ -21,6 +21,5 @@ export type {
 export { httpServer, ListenError } from './server.ts';
 export type { HttpServer, HttpServerOptions } from './server.ts';
 export type { Upgrade } from './upgrade.ts';
-export type { Upgrade } from './upgrade.ts';
 export { frameOf, keepAliveChunk, lastEventId, openSse, sseChunk } from './sse.ts';
 export type { SseChunk, SseEvent, SseOptions, SseStream } from './sse.ts';

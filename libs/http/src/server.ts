@@ -91,11 +91,11 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
           requestTimeout: 30_000,
           headersTimeout: 10_000,
           keepAliveTimeout: 65_000,
-          shouldUpgradeCallback: upgrades.wants,
+          shouldUpgradeCallback: (req) => upgrades.wants(req),
         },
         onRequest,
       );
-      opening.on('upgrade', upgrades.take);
+      opening.on('upgrade', (req, socket, early) => upgrades.take(req, socket, early));
       opening.maxConnections = options.maxConnections ?? 4096;
       opening.on('clientError', (error: NodeJS.ErrnoException, socket) => {
         const busy = [...inFlight].some((res) => res.socket === socket && res.headersSent);
