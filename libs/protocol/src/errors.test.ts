@@ -30,6 +30,7 @@ const promised = {
   too_large: 413,
   unknown_instance: 404,
   unsupported_media_type: 415,
+  upgrade_required: 426,
   upstream_timeout: 504,
 };
 

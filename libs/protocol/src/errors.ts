@@ -38,6 +38,12 @@ export const errorTable = Object.freeze({
     true,
     'send it again: the routing table is being corrected',
   ),
+  upgrade_required: facts(
+    426,
+    'Another protocol is spoken here',
+    false,
+    'ask with Connection: Upgrade and the protocol in Upgrade',
+  ),
   header_too_large: facts(431, 'The request head is too large', false, 'send fewer or shorter headers'),
   refused_for_safety: facts(409, 'Refused: it could lose data', false, 'read why, mend it, then try again'),
   stale_leader: facts(409, 'Another process leads by now', true, 'nothing: the present leader does the work'),

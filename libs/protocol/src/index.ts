@@ -44,6 +44,14 @@ export type {
   Role,
   StoredInstance,
 } from './instance.ts';
+export {
+  heartbeatBatchAnswerSchema,
+  heartbeatBatchSchema,
+  largestHeartbeatBatch,
+  observedInstanceSchema,
+  storedLoadSchema,
+} from './load.ts';
+export type { HeartbeatBatch, ObservedInstance, StoredLoad } from './load.ts';
 export { doubtCauseSchema, doubtSchema } from './doubt.ts';
 export type { Doubt, DoubtCause } from './doubt.ts';
 export {

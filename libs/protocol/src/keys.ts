@@ -22,6 +22,8 @@ export const keys = Object.freeze({
   deadlines: key('deadlines'),
   /** hash: member -> time to live in ms */
   ttls: key('ttls'),
+  /** hash: member -> how busy the instance said it was; no part of the catalog, and no event tells of it */
+  loads: key('loads'),
   /** string: the default route was written once; whoever deletes it does not get it back */
   seeded: key('seeded'),
   /** string with expiry: holder of the lease */
