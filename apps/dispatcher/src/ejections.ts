@@ -1,5 +1,5 @@
 // Which instances does this dispatcher leave out for a moment? Brings what the data plane sees to the outlier detector of
-// libs/failure-detection, and says when the table has to be made anew. Judged here alone; the catalog does not hear of it.
+// libs/failure-detection, and says when the table has to be made anew. Judged here alone; monitors hear of it as doubts.
 import {
   createOutlierDetector,
   type Ejection,
@@ -8,6 +8,7 @@ import {
 } from '@switchyard/failure-detection';
 import type { InstanceOutcome, Target } from '@switchyard/proxy';
 import type { Clock, Logger } from '@switchyard/runtime';
+import type { Doubts } from './doubts.ts';
 
 /** The instances that are left out. */
 export interface Ejections {
@@ -41,7 +42,16 @@ export interface EjectionsTable {
 const noTable: EjectionsTable = { changed: () => undefined, settingsOf: () => undefined };
 
 /** Nobody is left out. */
-export function createEjections({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }): Ejections {
+export function createEjections({
+  clock,
+  logger,
+  doubts,
+}: {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Hears of each failure, also where the service wants nobody left out. */
+  readonly doubts?: Doubts;
+}): Ejections {
   const detector = createOutlierDetector();
   const totals: Record<FailureKind, number> = { connect: 0, timeout: 0, reset: 0, 'gateway-error': 0 };
   // those whose meter carries our marks; as many as there are ejections
@@ -73,6 +83,7 @@ export function createEjections({ clock, logger }: { readonly clock: Clock; read
         meter.onTrial &&= meter.watched;
         return;
       }
+      doubts?.observe({ target, outcome, reason });
       const settings = table.settingsOf(service);
       if (settings === undefined) return;
       meter.watched = true;

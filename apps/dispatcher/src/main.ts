@@ -17,6 +17,7 @@ import { advertisedUrl, createTicker, loadConfig, runService, type BuildService 
 import { accessLogOf } from './access-log.ts';
 import { dispatcherConfig } from './config.ts';
 import { controlPolicy } from './control-policy.ts';
+import { createDoubts } from './doubts.ts';
 import { createEjections } from './ejections.ts';
 import { createFleet } from './fleet.ts';
 import type { GoneInstance } from './gone-instances.ts';
@@ -47,7 +48,7 @@ const build: BuildService = (context) => {
   const feed = createCatalogFeed({ store, subscriber: connections.connect('subscriber'), clock, logger });
   const meters = createMeters();
   const file = createTableFile(join(config.stateDir, 'routing-table.json'));
-  const ejections = createEjections({ clock, logger });
+  const ejections = createEjections({ clock, logger, doubts: createDoubts({ redis, witness: id, clock, metrics }) });
   const probes = createProbes({ feed, probe, ...config.probes, random, clock, logger });
   const onGone = ({ service, id: gone, reason }: GoneInstance): void => {
     for (const plane of [traffic, control]) plane.dropInstance(service, gone, reason);
