@@ -5,3 +5,7 @@ export type { HttpRegistrarOptions } from './http-registrar.ts';
 export { misdirected } from './misdirected.ts';
 export { inTurn } from './registrar.ts';
 export type { Registrar } from './registrar.ts';
+export { createDiscovery } from './discovery.ts';
+export type { DiscoveredService, Discovery, DiscoveryOptions, DiscoveryStatus } from './discovery.ts';
+export type { DiscoveredInstance } from './discovery-news.ts';
+export type { PickOptions } from './discovery-table.ts';

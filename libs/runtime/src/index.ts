@@ -17,6 +17,7 @@ export { createMetrics } from './metrics.ts';
 export type { Counter, Gauge, Histogram, Labels } from './metric.ts';
 export type { MetricOptions, Metrics } from './metrics.ts';
 export { nearestName } from './nearest-name.ts';
+export { registryUrlsIn } from './registry-urls.ts';
 export { runService } from './run-service.ts';
 export type { BuildService, RunServiceOptions, ServiceContext, ServiceProcess } from './run-service.ts';
 export { setting } from './setting.ts';
