@@ -194,23 +194,41 @@ describe('what happened', () => {
     await eventually(() => expect(watcher.types()).toEqual(['start', 'route.updated', 'route.deleted']));
   });
 
+  it('resumes from memory what Redis no longer keeps, and while Redis is away', async () => {
+    const watcher = await open();
+    await eventually(() => expect(watcher.frames).toHaveLength(1));
+    const revisions: number[] = [];
+    for (let n = 0; n < 5; n += 1) revisions.push(await put(`i${n}`));
+    await redis.cli('XTRIM', keys.events, 'MAXLEN', '1');
+    await redis.kill();
+
+    const late = await open('', watcher.frames[0]?.id);
+
+    await eventually(() => expect(late.frames.map(({ data }) => data.revision)).toEqual(revisions));
+    expect(new Set(late.types())).toEqual(new Set(['instance.registered']));
+  });
+
   it('says reset to a watcher whose events are no longer kept, and goes on from there', async () => {
     const watcher = await open();
     await eventually(() => expect(watcher.frames).toHaveLength(1));
     const id = watcher.frames[0]?.id;
     for (let n = 0; n < 5; n += 1) await put(`i${n}`);
     await redis.cli('XTRIM', keys.events, 'MAXLEN', '1');
-
-    const late = await open('', id);
-    await eventually(() => expect(late.types()).toEqual(['reset']));
-    expect(late.frames[0]?.data['reason']).toContain('no longer kept');
-    const now = (await registry.api.get('/v1/services')).headers['switchyard-revision'];
-    expect(String(late.frames[0]?.data.revision)).toBe(now);
-    const revision = await put('after');
-    await eventually(() =>
-      expect(late.frames.at(-1)).toMatchObject({ event: 'instance.registered', data: { revision } }),
-    );
-    expect(late.frames).toHaveLength(2);
+    const other = await startRegistry(redis.port);
+    try {
+      const late = await open('', id, other);
+      await eventually(() => expect(late.types()).toEqual(['reset']));
+      expect(late.frames[0]?.data['reason']).toContain('no longer kept');
+      const now = (await registry.api.get('/v1/services')).headers['switchyard-revision'];
+      expect(String(late.frames[0]?.data.revision)).toBe(now);
+      const revision = await put('after');
+      await eventually(() =>
+        expect(late.frames.at(-1)).toMatchObject({ event: 'instance.registered', data: { revision } }),
+      );
+      expect(late.frames).toHaveLength(2);
+    } finally {
+      await other.stop();
+    }
   });
 
   it.each(['1.1', '999999999999999.5', '0.0'])('says reset to a watcher of another epoch: %s', async (id) => {

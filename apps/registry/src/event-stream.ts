@@ -1,74 +1,105 @@
-// How does a watcher see every event once, across reconnects? Listen first, then fetch what it missed, then go on in order.
-import type { CatalogStore, Cursor } from '@switchyard/catalog';
+// How does a watcher see every event once, across reconnects? From the ring in memory, before that from Redis, and otherwise it is
+// told so: `reset`.
+//
+//   BEHIND --what it missed, page by page--> LIVE (in the hub: gets every event in order)
+//      \--no longer kept, another epoch--> reset --> LIVE
+import type { CatalogStore, Cursor, Tail } from '@switchyard/catalog';
+import { sseChunk } from '@switchyard/http';
 import type { SseStream } from '@switchyard/http';
-import type { EventType, SwitchyardEvent } from '@switchyard/protocol';
-import type { CatalogFeed } from '@switchyard/redis';
+import type { Clock } from '@switchyard/runtime';
+import { wants } from './watch-groups.ts';
+import type { WatchFilter } from './watch-groups.ts';
+import type { WatchHub } from './watch-hub.ts';
+import { entryOf } from './watch-ring.ts';
 
-const PAGE = 512;
-
-/** The cursor in an event id, `<epoch>.<revision>`. */
-export function cursorOf(id: string | undefined): Cursor | undefined {
-  const match = /^(\d{1,15})\.(\d{1,16})$/.exec(id ?? '');
-  return match ? { epoch: Number(match[1]), revision: Number(match[2]) } : undefined;
-}
-
-/** Topics are the first words of event types: `instance`, `service`, `route`, `catalog`, `redis`, `backup`. */
-export const topicOf = (type: EventType): string => type.slice(0, type.indexOf('.'));
-
-const idOf = ({ epoch, revision }: Cursor): string => `${epoch}.${revision}`;
+const PAGE_EVENTS = 512;
+const PAGE_BYTES = 256 * 1024;
+/** A reader that has not taken a page of what it missed after so long is let go; it comes back with its last id. */
+const PAGE_DEADLINE_MS = 30_000;
+const PAGE_LOOK_MS = 5;
+const UNCLAIMED_WAIT_MS = 100;
 
 /**
- * Sends to one watcher: from `after` on when it resumes, else from now on. Frames: `start` (where it begins), the events,
- * `reset` (events are missing: read the catalog of this registry again, then go on from the frame's id). Only a watcher that
- * missed something needs Redis; rejects when it is away then.
+ * Serves one watcher: from `after` on when it resumes, else from now on. Frames: `start` or `snapshot` (where it begins), the events,
+ * `reset` (events are missing: the snapshot that follows, or the catalog of this registry, says where things stand). Resolves when the
+ * watcher is in the hub. Only a watcher whose events are no longer in memory needs Redis; rejects when it is away then.
  */
 export async function streamEvents(options: {
-  readonly sse: SseStream;
-  readonly feed: CatalogFeed;
+  readonly stream: SseStream;
+  readonly hub: WatchHub;
   readonly store: CatalogStore;
+  readonly clock: Clock;
+  readonly filter: WatchFilter;
   readonly after: Cursor | undefined;
-  readonly wants: (event: SwitchyardEvent) => boolean;
 }): Promise<void> {
-  const { sse, feed, store, after, wants } = options;
-  const position = (): Cursor => {
-    const { epoch, revision } = feed.status();
-    return { epoch, revision };
+  const { stream, hub, store, clock, filter, after } = options;
+  const joining = { stream, filter };
+  const generation = hub.generation();
+  const joinAt = (sent: Cursor): void => {
+    let { revision } = sent;
+    if (sent.epoch === hub.position().epoch && revision < hub.position().revision) {
+      const rest = hub.missed(revision, filter, Infinity);
+      if (rest && rest.frames.length > 0) stream.write(sseChunk(rest.frames));
+      revision = rest?.upTo ?? revision;
+    }
+    hub.join(joining, { ...sent, revision });
   };
-  let sent: Cursor = after ?? position();
-  let live = false;
 
-  // To where this registry's own view is, which the watcher reads next: it may be behind Redis, and must not be ahead of it.
-  const reset = (reason: string): void => {
-    sent = position();
-    sse.send({ id: idOf(sent), event: 'reset', data: { ...sent, reason } });
-  };
-  const send = (event: SwitchyardEvent): void => {
-    if (event.epoch !== sent.epoch || event.revision <= sent.revision) return;
-    sent = { epoch: event.epoch, revision: event.revision };
-    if (wants(event)) sse.send({ id: event.id, event: event.type, data: event });
-  };
-  const stopListening = feed.listen((news) => {
-    if (news.type === 'reset') reset('the catalog was read anew: events may be missing');
-    else if (live) send(news.event);
-  });
-  sse.closed.addEventListener('abort', stopListening, { once: true });
-  if (sse.closed.aborted) stopListening();
-
-  if (!after) sse.send({ id: idOf(sent), event: 'start', data: sent });
-  // What it has missed. `live` is set in the same turn in which nothing is missing, so nothing falls in between.
-  let fetched = after === undefined;
-  while (!sse.closed.aborted) {
-    const now = position();
-    if (sent.epoch === now.epoch && sent.revision === now.revision) break;
-    // further than this registry's view, or in an epoch that it has not seen yet: nothing to fetch, the view will follow
-    if (fetched && (sent.epoch !== now.epoch || sent.revision > now.revision)) break;
-    const from = sent;
-    const tail = await store.tail(from, PAGE);
-    // a reset came first: what was fetched belongs to the time before it
-    if (sent !== from) continue;
-    fetched = true;
-    if (tail.type === 'gap') reset('events between your last one and now are no longer kept');
-    else for (const event of tail.events) send(event);
+  if (!after) {
+    joinAt(hub.begin(joining));
+    return;
   }
-  live = true;
+  let sent = after;
+  /** Redis has confirmed that there is nothing between here and what this registry has not seen yet. */
+  let confirmed = false;
+  while (!stream.closed.aborted) {
+    if (hub.generation() !== generation) {
+      joinAt(hub.reset(joining));
+      return;
+    }
+    const now = hub.position();
+    const isAhead = sent.epoch !== now.epoch || sent.revision > now.revision;
+    const missed = isAhead ? undefined : hub.missed(sent.revision, filter, PAGE_BYTES);
+    if (missed) {
+      if (missed.frames.length > 0) stream.write(sseChunk(missed.frames));
+      sent = { epoch: now.epoch, revision: missed.upTo };
+      if (missed.upTo === now.revision) {
+        hub.join(joining, sent);
+        return;
+      }
+      await taken(stream, clock);
+      continue;
+    }
+    if (isAhead && confirmed) {
+      hub.join(joining, sent);
+      return;
+    }
+    const tail: Tail = await store.tail(sent, PAGE_EVENTS);
+    if (hub.generation() !== generation) continue;
+    if (tail.type === 'gap') {
+      joinAt(hub.reset(joining, 'events between your last one and now are no longer kept'));
+      return;
+    }
+    if (tail.type === 'events') {
+      const entries = tail.events.map(entryOf);
+      const wanted = entries.filter((entry) => wants(filter, entry));
+      if (wanted.length > 0) stream.write(sseChunk(wanted.map(({ frame }) => frame)));
+      sent = { epoch: sent.epoch, revision: entries.at(-1)?.revision ?? sent.revision };
+      confirmed = true;
+      await taken(stream, clock);
+    }
+    // Redis has gone back, and the next epoch has not begun
+    if (tail.type !== 'events' || (tail.events.length === 0 && !isAhead)) {
+      await clock.sleep(UNCLAIMED_WAIT_MS, stream.closed);
+    }
+  }
+}
+
+/** Waits until the reader has taken most of what was written, so that a long way back does not lie in memory as a whole. */
+async function taken(stream: SseStream, clock: Clock): Promise<void> {
+  const untilMs = clock.monotonicMs() + PAGE_DEADLINE_MS;
+  while (stream.unreadBytes() > PAGE_BYTES) {
+    if (clock.monotonicMs() > untilMs) throw new Error('the watcher does not read');
+    await clock.sleep(PAGE_LOOK_MS, stream.closed);
+  }
 }

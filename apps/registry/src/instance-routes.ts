@@ -17,6 +17,8 @@ import { z } from 'zod';
 import type { CatalogService } from './catalog-service.ts';
 import { etagOf, ifMatchOf } from './preconditions.ts';
 import { answerFrom } from './reading.ts';
+import type { WatchHub } from './watch-hub.ts';
+import { answerWhenNewer, LONG_POLL_DESCRIPTION, longPollTimeoutMs, waitQuery } from './watch-reading.ts';
 
 const ref = z.object({ service: serviceNameSchema, id: instanceIdSchema });
 const listSchema = z.object({ instances: z.array(instanceViewSchema) }).meta({ id: 'Instances' });
@@ -24,20 +26,22 @@ const tags = ['catalog'];
 const path = '/v1/services/:service/instances/:id';
 
 /** Routes below `/v1/services/{service}/instances`. */
-export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed): Route[] => [
+export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: WatchHub): Route[] => [
   route({
     method: 'get',
     path: '/v1/services/:service/instances',
-    summary: 'Instances of a service, with the reason of each that gets no traffic',
+    summary: 'Instances of a service, with the reason of each that gets no traffic; waits for a change when asked to',
+    description: LONG_POLL_DESCRIPTION,
     tags,
+    timeoutMs: longPollTimeoutMs,
     params: z.object({ service: serviceNameSchema }),
-    query: z.strictObject({ liveness: livenessSchema.optional() }),
+    query: z.strictObject({ liveness: livenessSchema.optional(), ...waitQuery }),
     responses: { 200: { description: 'The instances', schema: listSchema } },
-    handle: ({ params, query }) =>
-      answerFrom(feed, (view) => {
-        const all = [...view.instancesOf(params.service)];
-        if (all.length === 0 && !view.policyOf(params.service)) {
-          return refuse('not_found', `there is no service named ${params.service}`).error;
+    handle: ({ params: { service }, query, signal }) =>
+      answerWhenNewer({ feed, hub }, { service, query, signal }, (view) => {
+        const all = [...view.instancesOf(service)];
+        if (all.length === 0 && !view.policyOf(service)) {
+          return refuse('not_found', `there is no service named ${service}`).error;
         }
         const instances = all
           .filter((instance) => query.liveness === undefined || instance.liveness === query.liveness)

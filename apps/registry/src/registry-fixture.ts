@@ -55,7 +55,7 @@ export async function startRegistry(port: number, options: { readonly waits?: bo
     api,
     logged,
     async stop() {
-      await server.drain();
+      await Promise.all(parts.map((part) => part.drain?.() ?? Promise.resolve()));
       for (const part of parts.toReversed()) await part.stop?.();
       await connections.stop();
     },

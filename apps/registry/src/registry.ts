@@ -19,6 +19,7 @@ import { instanceRoutes } from './instance-routes.ts';
 import { createIntake } from './intake.ts';
 import { createSeeder } from './seed.ts';
 import { serviceRoutes, trafficRoutes } from './setting-routes.ts';
+import { createWatchHub } from './watch-hub.ts';
 
 export interface Registry {
   /** The catalog's API, for a listener. */
@@ -43,16 +44,17 @@ export function createRegistry(context: {
   const redis = connections.connect('commands');
   const store = createCatalogStore(redis, instanceId);
   const feed = createCatalogFeed({ store, subscriber: connections.connect('subscriber'), clock, logger });
+  const hub = createWatchHub({ feed, clock, logger, metrics });
   const catalog = createCatalogService({ store, redis, feed, clock });
   const app = createApi({
     title: 'Switchyard registry',
     version,
     routes: [
-      ...instanceRoutes(catalog, feed),
+      ...instanceRoutes(catalog, feed, hub),
       drainRoute({ store, board: createDispatcherBoard(redis) }),
-      ...serviceRoutes(catalog, feed),
+      ...serviceRoutes(catalog, feed, hub),
       ...trafficRoutes(catalog, feed),
-      ...eventRoutes(store, feed, logger),
+      ...eventRoutes({ store, feed, hub, clock, logger }),
     ],
     health,
     metrics,
@@ -60,6 +62,8 @@ export function createRegistry(context: {
     errorToRefusal: redisRefusal,
   });
   const components = [
+    // before the feed, so that it hears everything
+    hub,
     feed,
     watchFeed({ feed, health, metrics, clock, logger }),
     createEpochKeeper({ store, redis, feed, clock, logger }),

@@ -16,20 +16,25 @@ import { z } from 'zod';
 import type { CatalogService } from './catalog-service.ts';
 import { etagOf, ifMatchOf } from './preconditions.ts';
 import { answerFrom } from './reading.ts';
+import type { WatchHub } from './watch-hub.ts';
+import { answerWhenNewer, LONG_POLL_DESCRIPTION, longPollTimeoutMs, waitQuery } from './watch-reading.ts';
 
 const service = z.object({ service: serviceNameSchema });
 const name = z.object({ name: plainNameSchema });
 
 /** Routes for `/v1/services` and `/v1/services/{service}`. */
-export const serviceRoutes = (catalog: CatalogService, feed: CatalogFeed): Route[] => [
+export const serviceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: WatchHub): Route[] => [
   route({
     method: 'get',
     path: '/v1/services',
-    summary: 'All services, with their instances counted',
+    summary: 'All services, with their instances counted; waits for a change when asked to',
+    description: LONG_POLL_DESCRIPTION,
     tags: ['catalog'],
+    timeoutMs: longPollTimeoutMs,
+    query: z.strictObject(waitQuery),
     responses: { 200: { description: 'The services', schema: z.object({ services: z.array(serviceViewSchema) }) } },
-    handle: () =>
-      answerFrom(feed, (view) => ({
+    handle: ({ query, signal }) =>
+      answerWhenNewer({ feed, hub }, { service: undefined, query, signal }, (view) => ({
         status: 200,
         body: { services: view.serviceNames().map((each) => presentService(view, each)) },
       })),
