@@ -116,17 +116,31 @@ describe('a discovery client', () => {
     expect(registry.asked.at(-1)?.lastId).toBeUndefined();
   });
 
-  it('believes no registry that knows less than itself', async () => {
-    const one = await stream(snapshotFrame([{ id: 'a' }], { revision: 20 }));
-    const behind = await stream(snapshotFrame([{ id: 'long-dead' }], { revision: 5 }));
+  it('believes no registry that knows an earlier epoch', async () => {
+    const one = await stream(snapshotFrame([{ id: 'a' }], { epoch: 2, revision: 5 }));
+    const behind = await stream(snapshotFrame([{ id: 'long-dead' }], { epoch: 1, revision: 20 }));
     const discovery = client([one, behind]);
     await discovery.service('shop').ready();
-    // other services are wanted, so a snapshot is asked for: the second registry is behind
+    // other services are wanted, so a snapshot is asked for
     await one.stop();
     discovery.service('cart');
     await eventually(() => expect(behind.asked.length).toBeGreaterThan(1));
     expect(idsOf(discovery)).toEqual(['a']);
-    expect(discovery.service('shop').status()).toMatchObject({ stale: true, revision: 20 });
+    expect(discovery.service('shop').status()).toMatchObject({ stale: true, epoch: 2, revision: 5 });
+  });
+
+  it('passes over what it knows already when a snapshot is a little old', async () => {
+    const one = await stream(snapshotFrame([{ id: 'a' }], { revision: 20 }));
+    const other = await stream(snapshotFrame([{ id: 'dead' }], { revision: 18 }));
+    const discovery = client([one, other]);
+    await discovery.service('shop').ready();
+    await one.stop();
+    discovery.service('cart');
+    await eventually(() => expect(discovery.service('cart').status().revision).toBe(18));
+    other.say(instanceFrame('instance.evicted', 19, { id: 'a', liveness: 'dead' }));
+    other.say(instanceFrame('instance.registered', 21, { id: 'b' }));
+    await eventually(() => expect(idsOf(discovery)).toEqual(['a', 'b']));
+    expect(picks(discovery, 4)).toEqual(new Set(['a', 'b']));
   });
 
   it('leaves a connection on which nothing comes any more', async () => {

@@ -7,7 +7,6 @@ import type { Clock, Logger } from '@switchyard/runtime';
 import { createDiscoveryCacheKeeper, readDiscoveryCache } from './discovery-cache.ts';
 import type { CachedService, DiscoveryCache } from './discovery-cache.ts';
 import { createDiscoveryFetch } from './discovery-fetch.ts';
-import { isBefore } from './discovery-news.ts';
 import type { DiscoveredInstance, DiscoveryNews } from './discovery-news.ts';
 import { createDiscoveryStream } from './discovery-stream.ts';
 import { createDiscoveryTable } from './discovery-table.ts';
@@ -76,7 +75,7 @@ interface Entry {
 type SnapshotNews = DiscoveryNews & { readonly type: 'snapshot' };
 
 /** Each is in the address of the stream. */
-const mostServices = 128;
+const mostServices = 64;
 const usualReadyMs = 2_000;
 /** So long a registry may know less than this process; then the catalog has really gone back. */
 const longestBehindMs = 30_000;
@@ -98,7 +97,8 @@ export function createDiscovery(options: DiscoveryOptions = {}): Discovery {
   let behindSinceMs: number | undefined;
 
   const loadSnapshot = ({ at, services }: SnapshotNews, wanted: readonly string[]): string | undefined => {
-    const isBehind = [...entries.values()].some(({ table: { position } }) => position && isBefore(at, position));
+    // one of this epoch that is a little old is followed by the events after it; who knows more already passes these over
+    const isBehind = [...entries.values()].some(({ table: { position } }) => position && at.epoch < position.epoch);
     behindSinceMs = isBehind ? (behindSinceMs ?? nowMs()) : undefined;
     const forced = isBehind && nowMs() - (behindSinceMs ?? Infinity) > longestBehindMs;
     for (const name of wanted) {
