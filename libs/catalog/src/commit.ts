@@ -16,6 +16,8 @@ export interface Write {
   readonly kind: DocumentKind;
   readonly key: string;
   readonly document: object | null;
+  /** What stood there before, so that the past can be shown; not given for what did not exist. */
+  readonly before?: object;
 }
 
 /** What happens to the instance's deadline: `ttlMs` from now on Redis's clock, or nobody waits for it any more. */

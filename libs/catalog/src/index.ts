@@ -12,6 +12,8 @@ export {
 export { isSettled } from './damping.ts';
 export type { InstanceRef } from './instance-transitions.ts';
 export { deleteRoute, putRoute, putService } from './setting-transitions.ts';
+export { undoOf, walkBack } from './time-travel.ts';
+export type { PastChange, UndoStep, Walk } from './time-travel.ts';
 export { checkPrecondition } from './precondition.ts';
 export type { Precondition } from './precondition.ts';
 export type { Versioned } from './setting-transitions.ts';

@@ -46,7 +46,7 @@ function change(
   const data = { instance: next, ...(what.evidence ? { evidence: what.evidence } : {}) };
   const commit: Commit = {
     expect: [{ kind: 'instance', key: member, revision: current?.revision ?? 0 }],
-    writes: [{ kind: 'instance', key: member, document: next }],
+    writes: [{ kind: 'instance', key: member, document: next, ...(current ? { before: storedPart(current) } : {}) }],
     service: next.service,
     event: { type: what.type, subject: member, data } as NewEvent,
     ...(what.deadline ? { deadline: what.deadline } : {}),
@@ -168,7 +168,7 @@ export function removeInstance(
     type: 'commit',
     commit: {
       expect: [{ kind: 'instance', key: member, revision: current.revision }],
-      writes: [{ kind: 'instance', key: member, document: null }],
+      writes: [{ kind: 'instance', key: member, document: null, before: storedPart(current) }],
       deadline: { member, remove: true },
       service,
       event,

@@ -2,6 +2,7 @@
 import type { ServicePolicy, SwitchyardEvent, TrafficRoute, Instance } from '@switchyard/protocol';
 import type { Commit } from './commit.ts';
 import type { Versioned } from './setting-transitions.ts';
+import type { PastChange } from './time-travel.ts';
 import type { CatalogSnapshot } from './view.ts';
 
 export interface Cursor {
@@ -58,6 +59,11 @@ export interface CatalogStore {
   tail(after: Cursor, limit: number): Promise<Tail>;
   /** Newest first, older than `before` (exclusive). Looks at `limit` events. */
   history(before: number | undefined, limit: number): Promise<HistoryPage>;
+  /** The same, as what is needed to take each change back. */
+  past(
+    before: number | undefined,
+    limit: number,
+  ): Promise<{ readonly changes: readonly PastChange[]; readonly next: number | null }>;
   /**
    * Begins the next epoch when the store may have gone back, above everything that `seen` has seen, and writes back what is lost of
    * `known`. Without `known` it only looks whether that is needed.

@@ -22,7 +22,14 @@ function put(
     type: 'commit',
     commit: {
       expect: [{ kind: target.kind, key: target.name, revision: current?.revision ?? 0 }],
-      writes: [{ kind: target.kind, key: target.name, document: target.document }],
+      writes: [
+        {
+          kind: target.kind,
+          key: target.name,
+          document: target.document,
+          ...(current ? { before: current.document } : {}),
+        },
+      ],
       ...(target.service === undefined ? {} : { service: target.service }),
       event: target.event,
     },
@@ -68,7 +75,7 @@ export function deleteRoute(
     type: 'commit',
     commit: {
       expect: [{ kind: 'route', key: name, revision: current.revision }],
-      writes: [{ kind: 'route', key: name, document: null }],
+      writes: [{ kind: 'route', key: name, document: null, before: current.document }],
       event: { type: 'route.deleted', subject: name, data: { name } },
     },
   });

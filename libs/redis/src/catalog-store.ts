@@ -17,10 +17,14 @@ import type {
   Commit,
   CommitOutcome,
   Cursor,
+  DocumentKind,
   Fence,
+  PastChange,
   Tail,
+  UndoStep,
   Versioned,
 } from '@switchyard/catalog';
+import { undoOf } from '@switchyard/catalog';
 import { loadScript } from './script.ts';
 
 /** Events kept for readers that were away; about 500 bytes each. */
@@ -115,7 +119,7 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
           keys.ttls,
           keys.fence(fence?.lease ?? 'none'),
         ],
-        [changeOf(commit, fence), eventTail(commit.event, source), channels.events, LONGEST_STREAM],
+        [changeOf(commit, fence), eventTail(commit.event, source), channels.events, LONGEST_STREAM, undoTextOf(commit)],
       )) as [string, number | string, number, number];
       const outcomes: Record<string, () => CommitOutcome> = {
         committed: () => ({
@@ -175,6 +179,17 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
       const last = entries.length === limit ? entries.at(-1)?.[0] : undefined;
       return { events, next: last === undefined ? null : Number.parseInt(last, 10) };
     },
+    async past(before, limit) {
+      const entries = await redis.xrevrange(
+        keys.events,
+        before === undefined ? '+' : `(${before}-0`,
+        '-',
+        'COUNT',
+        limit,
+      );
+      const changes = entries.map(([id, fields]) => pastChangeOf(Number.parseInt(id, 10), fields));
+      return { changes, next: entries.length === limit ? (changes.at(-1)?.revision ?? null) : null };
+    },
     async raiseEpoch(seen, known) {
       const event = {
         specversion: '1.0',
@@ -215,6 +230,33 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
       return outcome === 'raised' ? { type: outcome, cursor: { epoch, revision }, writtenBack } : { type: outcome };
     },
   };
+}
+
+/** A registration of somebody new says by itself how it is taken back. */
+function undoTextOf(commit: Commit): string {
+  const steps = undoOf(commit);
+  const isNew = commit.event.type === 'instance.registered' && steps?.length === 1 && steps[0]?.revision === 0;
+  if (steps === undefined || isNew) return '';
+  return JSON.stringify(
+    steps.map(({ kind, key, revision, patch }) => [kind, key, revision, ...(patch ? [patch] : [])]),
+  );
+}
+
+function pastChangeOf(revision: number, fields: readonly string[]): PastChange {
+  const event = JSON.parse(fields[1] ?? '{}') as Pick<SwitchyardEvent, 'epoch' | 'time' | 'type' | 'subject' | 'data'>;
+  const at = { epoch: event.epoch, revision, timeMs: Date.parse(event.time) };
+  const stored =
+    fields[2] === 'u'
+      ? (JSON.parse(fields[3] ?? '[]') as [DocumentKind, string, number, UndoStep['patch']?][])
+      : undefined;
+  if (stored) {
+    const undo = stored.map(([kind, key, was, patch]) => ({ kind, key, revision: was, ...(patch ? { patch } : {}) }));
+    return { ...at, undo };
+  }
+  // an earlier version kept no undo
+  const isNew =
+    event.type === 'instance.registered' && (event.data as { instance: Instance }).instance.incarnation === 1;
+  return { ...at, undo: isNew ? [{ kind: 'instance', key: event.subject, revision: 0 }] : undefined };
 }
 
 /** What a reader knows, as raise-epoch.lua takes it. The dead have no deadline. */

@@ -6,7 +6,7 @@
 -- ARGV: 1 JSON of strings { expect: [[kind, key, revision]], writes: [[kind, key, document or ""]], service, member, ttl
 --         ("" none, "-" remove, else ms), token ("" none) }
 --       2 event without id, epoch, revision, time: JSON text that begins with "{"
---       3 channel  4 longest stream
+--       3 channel  4 longest stream  5 how to take it back: JSON, kept with the event; "" none
 --       `grant` '1': takes the next fencing token and puts it in the place of "fencingToken":-1 in documents and event. That text
 --       cannot stand inside a JSON string, where its quotes would be escaped.
 -- Returns: { "committed", epoch, revision, token } | { "conflict", key } | { "fenced" } | { "unclaimed" }
@@ -62,5 +62,5 @@ if change.service ~= '' then
   redis.call('HSET', KEYS[5], change.service, revision)
 end
 
-emit({ stream = KEYS[6], channel = ARGV[3], longest = ARGV[4] }, tonumber(epoch), revision, tail)
+emit({ stream = KEYS[6], channel = ARGV[3], longest = ARGV[4] }, tonumber(epoch), revision, tail, ARGV[5])
 return { 'committed', tonumber(epoch), revision, token }

@@ -13,11 +13,16 @@ local function timestamp(seconds, micros)
     math.floor(rest % 3600 / 60), rest % 60, math.floor(micros / 1000))
 end
 
--- Appends an event to the stream under its revision and wakes the readers. `tail` is JSON text that begins with "{".
-local function emit(where, epoch, revision, tail)
+-- Appends an event to the stream under its revision and wakes the readers. `tail` is JSON text that begins with "{"; `undo`, when
+-- there is any, is kept beside it: how to take the change back.
+local function emit(where, epoch, revision, tail, undo)
   local now = redis.call('TIME')
   local event = string.format('{"id":"%.0f.%.0f","epoch":%.0f,"revision":%.0f,"time":"%s",', epoch, revision, epoch, revision,
     timestamp(tonumber(now[1]), tonumber(now[2]))) .. string.sub(tail, 2)
-  redis.call('XADD', where.stream, 'MAXLEN', '~', where.longest, string.format('%.0f-0', revision), 'e', event)
+  local fields = { 'e', event }
+  if undo and undo ~= '' then
+    fields[3], fields[4] = 'u', undo
+  end
+  redis.call('XADD', where.stream, 'MAXLEN', '~', where.longest, string.format('%.0f-0', revision), unpack(fields))
   redis.call('PUBLISH', where.channel, event)
 end
