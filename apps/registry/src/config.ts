@@ -14,5 +14,12 @@ export const registryConfig = {
     doc: 'Host under which others reach this process; by default the address it listens on.',
   }),
   port: setting.port({ env: 'SWITCHYARD_REGISTRY_PORT', default: 4721, doc: 'Port of the catalog API.' }),
+  maxConnections: setting.integer({
+    env: 'SWITCHYARD_REGISTRY_MAX_CONNECTIONS',
+    default: 32_768,
+    min: 16,
+    max: 1_000_000,
+    doc: 'Connections at the same time: watchers, waiting requests, agents. Each needs an open file (ulimit -n) and some 20 KB.',
+  }),
   redis: redisSettings,
 } as const;

@@ -46,6 +46,27 @@ describe('a listener', () => {
     );
   });
 
+  it('says that it is full for each connection that it closes at once', async () => {
+    let full = 0;
+    const server = httpServer({
+      name: 'own',
+      host: '127.0.0.1',
+      port: 0,
+      app: (_req, res) => void res.write('held'),
+      maxConnections: 1,
+      onFull: () => (full += 1),
+    });
+    await server.start();
+    running.push(server);
+    const { port } = server.address();
+    const held = await fetch(`http://127.0.0.1:${String(port)}`);
+
+    await expect(sendRaw(port, '')).resolves.toBe('');
+
+    expect(full).toBe(1);
+    await held.body?.cancel();
+  });
+
   it('has no address before it listens', () => {
     const server = httpServer({ name: 'own', host: '127.0.0.1', port: 0, app: () => undefined });
 

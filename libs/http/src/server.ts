@@ -19,6 +19,8 @@ export interface HttpServerOptions {
   readonly app: RequestListener;
   /** Connections at the same time; further ones are closed at once. 4096. */
   readonly maxConnections?: number;
+  /** Called for each connection that was closed because there were too many. */
+  readonly onFull?: () => void;
   /** Protocols that a connection may change to; they count as connections, and end when the listener drains. */
   readonly upgrades?: readonly Upgrade[];
   /** Ms that `stop` without a `drain` before it waits for requests in flight; 3000. */
@@ -97,9 +99,11 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
       );
       opening.on('upgrade', (req, socket, early) => upgrades.take(req, socket, early));
       opening.maxConnections = options.maxConnections ?? 4096;
+      if (options.onFull) opening.on('drop', options.onFull);
       opening.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-        const busy = [...inFlight].some((res) => res.socket === socket && res.headersSent);
-        answerUnreadable(error, socket, busy);
+        // asked only when it matters: thousands of watchers may leave at the same moment
+        const isBusy = (): boolean => [...inFlight].some((res) => res.socket === socket && res.headersSent);
+        answerUnreadable(error, socket, isBusy);
       });
       await listen(opening, { name, host, port });
       server = opening;
@@ -148,8 +152,8 @@ const listenAdvice: Readonly<Record<string, string>> = {
 };
 
 /** What Node's parser refuses never becomes a request; it is answered here, by hand, and the connection ends. */
-const answerUnreadable = (error: NodeJS.ErrnoException, socket: Duplex, busy: boolean): void => {
-  if (error.code === 'ECONNRESET' || !socket.writable || busy) {
+const answerUnreadable = (error: NodeJS.ErrnoException, socket: Duplex, isBusy: () => boolean): void => {
+  if (error.code === 'ECONNRESET' || !socket.writable || isBusy()) {
     socket.destroy();
     return;
   }
