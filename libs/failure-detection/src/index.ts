@@ -17,3 +17,5 @@ export { isStalled, stallLimitMs } from './stall.ts';
 export type { Silence } from './stall.ts';
 export { createProbeWatch, defaultProbeWatchSettings, outlastsOutage } from './probe-watch.ts';
 export type { ProbeSeen, ProbeWatch, ProbeWatchSettings } from './probe-watch.ts';
+export { checkPlanOf, createCheckSchedule } from './check-schedule.ts';
+export type { Checked, CheckPlan, CheckSchedule, CheckTurn } from './check-schedule.ts';

@@ -33,6 +33,42 @@ describe('the probe watch', () => {
     expect(probed(watch, '-+')).toEqual(['out', 'in']);
   });
 
+  it('counts for each instance as its owner wants', () => {
+    const watch = createProbeWatch();
+    const seen = { service: 'shop', id: 'a', detail: 'its check answered 500', settings: { fall: 1, rise: 3 } };
+    expect(watch.record({ ...seen, answered: false })).toBe('out');
+    expect(watch.reasonOf('shop', 'a')).toBe('its probe failed: its check answered 500');
+    expect([1, 2, 3].map(() => watch.record({ ...seen, answered: true }))).toEqual([undefined, undefined, 'in']);
+    expect(probed(watch, '---', 'b')).toEqual(['', '', 'out']);
+  });
+
+  it('knows who is between two verdicts', () => {
+    const watch = createProbeWatch();
+    const turning = (marks: string) => {
+      probed(watch, marks);
+      return watch.isTurning('shop', 'a');
+    };
+    expect(['+', '-', '-', '-', '-', '+', '-', '+', '+', '+'].map(turning)).toEqual([
+      false,
+      true,
+      true,
+      false,
+      false,
+      true,
+      false,
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('takes over the verdict of somebody else', () => {
+    const watch = createProbeWatch();
+    watch.adopt('shop', 'a', 'said by another one');
+    expect(watch.reasonOf('shop', 'a')).toBe('said by another one');
+    expect(probed(watch, '-+-++')).toEqual(['', '', '', '', 'in']);
+  });
+
   it('keeps instances apart, and no record of those that answer', () => {
     const watch = createProbeWatch();
     probed(watch, '---', 'a');

@@ -1,5 +1,6 @@
-// Which instances do probes of one process speak against? For the time when the catalog cannot be read: nobody hears heartbeats
-// then. A few failures in a row against it, a few answers in a row for it (HAProxy's fall and rise).
+// Which instances do probes of one process speak against? A few failures in a row against it, a few answers in a row for it
+// (HAProxy's fall and rise). For checks that are made all the time, and for the time when the catalog cannot be read: nobody
+// hears heartbeats then.
 //
 //   IN --`fall` failed probes in a row--> OUT --`rise` answers in a row | the catalog can judge again--> IN
 import type { Liveness } from '@switchyard/protocol';
@@ -20,12 +21,18 @@ export interface ProbeSeen {
   readonly answered: boolean;
   /** For people, about the instance: "its address refuses connections". */
   readonly detail: string;
+  /** What holds for this instance; the watch's own unless given. */
+  readonly settings?: ProbeWatchSettings;
 }
 
 /** The memory of one process. Holds no more records than there are instances whose last probe failed or that are out. */
 export interface ProbeWatch {
   /** Takes in a probe; what it changed. */
   record(seen: ProbeSeen): 'out' | 'in' | undefined;
+  /** Takes over that somebody else's probes speak against an instance: answers bring it back as if it had fallen here. */
+  adopt(service: string, id: string, reason: string): void;
+  /** True between two verdicts: failures are counted against one that is in, or answers for one that is out. */
+  isTurning(service: string, id: string): boolean;
   /** Why probes speak against an instance; undefined when they do not. */
   reasonOf(service: string, id: string): string | undefined;
   /** Everybody who is out. */
@@ -46,32 +53,42 @@ interface Memory {
   reason: string | undefined;
 }
 
+const inARow = (failures: number): string =>
+  failures === 1 ? 'its probe failed' : `${failures} probes in a row failed, the last one`;
+
 /** Nobody is out. */
 export function createProbeWatch(settings: ProbeWatchSettings = defaultProbeWatchSettings): ProbeWatch {
   const memories = new Map<string, Memory>();
   const keyOf = (service: string, id: string): string => `${service}/${id}`;
 
-  const answered = (key: string): 'in' | undefined => {
+  const answered = (key: string, rise: number): 'in' | undefined => {
     const memory = memories.get(key);
     if (memory === undefined) return undefined;
     memory.answers += 1;
     memory.failures = 0;
-    if (memory.reason !== undefined && memory.answers < settings.rise) return undefined;
+    if (memory.reason !== undefined && memory.answers < rise) return undefined;
     memories.delete(key);
     return memory.reason === undefined ? undefined : 'in';
   };
 
   return {
-    record({ service, id, answered: isAnswer, detail }) {
+    record({ service, id, answered: isAnswer, detail, settings: { rise, fall } = settings }) {
       const key = keyOf(service, id);
-      if (isAnswer) return answered(key);
+      if (isAnswer) return answered(key, rise);
       const memory = memories.get(key) ?? { service, id, failures: 0, answers: 0, reason: undefined };
       memories.set(key, memory);
       memory.failures += 1;
       memory.answers = 0;
-      if (memory.reason !== undefined || memory.failures < settings.fall) return undefined;
-      memory.reason = `${memory.failures} probes in a row failed, the last one: ${detail}`;
+      if (memory.reason !== undefined || memory.failures < fall) return undefined;
+      memory.reason = `${inARow(memory.failures)}: ${detail}`;
       return 'out';
+    },
+    adopt(service, id, reason) {
+      memories.set(keyOf(service, id), { service, id, failures: 0, answers: 0, reason });
+    },
+    isTurning(service, id) {
+      const memory = memories.get(keyOf(service, id));
+      return memory !== undefined && (memory.reason === undefined || memory.answers > 0);
     },
     reasonOf: (service, id) => memories.get(keyOf(service, id))?.reason,
     out: () => [...memories.values()].filter(({ reason }) => reason !== undefined),
