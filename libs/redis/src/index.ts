@@ -11,6 +11,8 @@ export { createEpochKeeper } from './epoch-keeper.ts';
 export { decideAndCommit } from './commit-loop.ts';
 export type { Carried } from './commit-loop.ts';
 export { beat } from './heartbeats.ts';
+export { beatByCheck } from './check-beats.ts';
+export type { CheckBeat } from './check-beats.ts';
 export { releaseMonitorLease, sweep } from './sweep.ts';
 export type { PassedDeadline, Sweep } from './sweep.ts';
 export { createDispatcherBoard } from './dispatcher-board.ts';
