@@ -64,6 +64,12 @@ export interface CatalogStore {
     before: number | undefined,
     limit: number,
   ): Promise<{ readonly changes: readonly PastChange[]; readonly next: number | null }>;
+  /** The event of one revision, and how its change is taken back; undefined when it is no longer kept. */
+  changeAt(
+    revision: number,
+  ): Promise<{ readonly event: SwitchyardEvent | undefined; readonly change: PastChange } | undefined>;
+  /** Of one that is waited for: its deadline, and now, both ms on Redis's clock. */
+  deadlineOf(service: string, id: string): Promise<{ readonly deadlineMs: number; readonly nowMs: number } | undefined>;
   /**
    * Begins the next epoch when the store may have gone back, above everything that `seen` has seen, and writes back what is lost of
    * `known`. Without `known` it only looks whether that is needed.

@@ -89,7 +89,11 @@ describe('a walk back through the changes of the catalog', () => {
     const catalog = memoryCatalog();
     const walk = walkBack(catalog.snapshot());
 
-    expect(walk.back({ epoch: 1, revision: 5, timeMs: 0, undo: undefined })).toBe(false);
+    expect(walk.back({ epoch: 1, revision: 0, timeMs: 0, undo: undefined })).toBe(false);
+    // nor is one left out, or taken from another epoch
+    expect(walk.back({ epoch: 1, revision: 5, timeMs: 0, undo: [] })).toBe(false);
+    expect(walk.back({ epoch: 2, revision: 0, timeMs: 0, undo: [] })).toBe(false);
+    expect(walk.back({ epoch: 1, revision: 0, timeMs: 0, undo: [] })).toBe(true);
     const commit = { expect: [], writes: [{ kind: 'route', key: 'x', document: {} }], event: {} } as never;
     expect(undoOf(commit)).toBeUndefined();
   });

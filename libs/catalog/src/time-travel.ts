@@ -41,7 +41,7 @@ export function undoOf(commit: Commit): UndoStep[] | undefined {
 
 /** Goes back from one snapshot. */
 export interface Walk {
-  /** Takes the newest change that is not taken back yet back; false when it cannot be. */
+  /** Takes the newest change that is not taken back yet back; false when `change` is not that one, or cannot be taken back. */
   back(change: PastChange): boolean;
   /** The catalog as it was before all changes that were taken back. */
   snapshot(): CatalogSnapshot;
@@ -52,7 +52,8 @@ export function walkBack(start: CatalogSnapshot): Walk {
   const instances = new Map(start.instances.map((each) => [`${each.service}/${each.id}`, each]));
   const services = new Map(Object.entries(start.services));
   const routes = new Map(Object.entries(start.routes));
-  let { epoch, revision } = start;
+  const { epoch } = start;
+  let { revision } = start;
 
   const settingBefore = <T extends object>(documents: Map<string, Versioned<T>>, step: UndoStep): void => {
     if (step.revision === 0) documents.delete(step.key);
@@ -75,9 +76,8 @@ export function walkBack(start: CatalogSnapshot): Walk {
 
   return {
     back(change) {
-      if (change.undo === undefined) return false;
+      if (change.undo === undefined || change.revision !== revision || change.epoch !== epoch) return false;
       for (const step of change.undo.toReversed()) takeBack(step);
-      ({ epoch } = change);
       revision = change.revision - 1;
       return true;
     },

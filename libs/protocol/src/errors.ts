@@ -30,6 +30,12 @@ export const errorTable = Object.freeze({
     false,
     'read it again and send its new ETag in If-Match',
   ),
+  history_gone: facts(
+    410,
+    'The history does not reach back so far',
+    false,
+    'ask for a later moment: GET /v1/events shows what is kept',
+  ),
   too_large: facts(413, 'The body is too large', false, 'send less at once'),
   unsupported_media_type: facts(415, 'The media type is not supported', false, 'send Content-Type: application/json'),
   misdirected: facts(
@@ -46,6 +52,13 @@ export const errorTable = Object.freeze({
   ),
   header_too_large: facts(431, 'The request head is too large', false, 'send fewer or shorter headers'),
   refused_for_safety: facts(409, 'Refused: it could lose data', false, 'read why, mend it, then try again'),
+  stale_token: facts(
+    409,
+    'The fencing token is not the newest',
+    false,
+    'stop: somebody else has taken over; ask for your role, or acquire the lease again',
+  ),
+  lease_held: facts(409, 'Somebody else holds the lease', true, 'try again after the time that is left'),
   stale_leader: facts(409, 'Another process leads by now', true, 'nothing: the present leader does the work'),
   internal: facts(500, 'An unexpected error', true, 'report it with its requestId'),
   not_implemented: facts(501, 'Not supported', false, 'see the documentation for what is supported'),

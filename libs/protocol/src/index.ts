@@ -52,8 +52,12 @@ export {
   storedLoadSchema,
 } from './load.ts';
 export type { HeartbeatBatch, ObservedInstance, StoredLoad } from './load.ts';
+export { instanceWhySchema } from './why.ts';
+export type { InstanceWhy } from './why.ts';
 export { doubtCauseSchema, doubtSchema } from './doubt.ts';
 export type { Doubt, DoubtCause } from './doubt.ts';
+export { createLineReader } from './line-reader.ts';
+export type { LineReader } from './line-reader.ts';
 export {
   livenessPath,
   livenessProtocol,
@@ -62,6 +66,17 @@ export {
   longestLivenessLine,
 } from './liveness.ts';
 export type { LivenessReply, LivenessRequest } from './liveness.ts';
+export {
+  activationHookSchema,
+  activationSchema,
+  activeViewSchema,
+  fenceBodySchema,
+  fenceViewSchema,
+  handoverBodySchema,
+  handoverViewSchema,
+  onActivateSchema,
+} from './activation.ts';
+export type { Activation, ActivationHook, ActiveView, HandoverBody, OnActivate } from './activation.ts';
 export {
   defaultServicePolicy,
   policyNameSchema,

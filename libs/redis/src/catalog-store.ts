@@ -190,6 +190,18 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
       const changes = entries.map(([id, fields]) => pastChangeOf(Number.parseInt(id, 10), fields));
       return { changes, next: entries.length === limit ? (changes.at(-1)?.revision ?? null) : null };
     },
+    async changeAt(revision) {
+      const [entry] = await redis.xrange(keys.events, `${revision}-0`, `${revision}-0`);
+      return entry && { event: eventOf(entry[1][1] ?? ''), change: pastChangeOf(revision, entry[1]) };
+    },
+    async deadlineOf(service, id) {
+      const [[seconds, micros], deadlineMs] = await Promise.all([
+        redis.time(),
+        redis.zscore(keys.deadlines, memberOf(service, id)),
+      ]);
+      if (deadlineMs === null) return undefined;
+      return { deadlineMs: Number(deadlineMs), nowMs: Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000) };
+    },
     async raiseEpoch(seen, known) {
       const event = {
         specversion: '1.0',
