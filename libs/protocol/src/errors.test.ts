@@ -10,6 +10,7 @@ const promised = {
   header_too_large: 431,
   internal: 500,
   invalid_input: 400,
+  lease_held: 409,
   malformed_json: 400,
   malformed_request: 400,
   method_not_allowed: 405,
@@ -26,6 +27,7 @@ const promised = {
   refused_for_safety: 409,
   revision_mismatch: 412,
   stale_leader: 409,
+  stale_token: 409,
   timed_out: 504,
   too_large: 413,
   unknown_instance: 404,
@@ -56,7 +58,7 @@ describe('the error table', () => {
   it('calls no mistake of the caller retryable, but for one that mends itself', () => {
     const retryable = Object.entries(errorTable).filter(([, { status, retryable: again }]) => again && status < 500);
 
-    expect(retryable.map(([code]) => code).toSorted()).toEqual(['misdirected', 'stale_leader']);
+    expect(retryable.map(([code]) => code).toSorted()).toEqual(['lease_held', 'misdirected', 'stale_leader']);
   });
 
   it('knows its codes from other words', () => {

@@ -2,6 +2,7 @@
 // `switchyard:events` (the wake-up), on `/v1/stream`. Its shape is CloudEvents 1.0 in JSON.
 import { z } from 'zod';
 import { serviceNameSchema, instanceIdSchema } from './names.ts';
+import { activationHookSchema } from './activation.ts';
 import { doubtCauseSchema } from './doubt.ts';
 import { storedInstanceSchema } from './instance.ts';
 import { storedServiceSchema } from './service.ts';
@@ -57,6 +58,27 @@ export const eventDataSchemas = {
   'instance.deregistered': instanceRef,
   'instance.reaped': instanceRef,
   'service.updated': z.object({ name: serviceNameSchema, policy: storedServiceSchema }),
+  /** another instance is active: `instances` are all whose role changed by it */
+  'service.activated': z.object({
+    service: serviceNameSchema,
+    id: instanceIdSchema,
+    fencingToken: z.number(),
+    previous: z.object({ id: instanceIdSchema, fencingToken: z.number().nullable() }).nullable(),
+    reason: z.string(),
+    sinceMs: z.number(),
+    instances: z.array(storedInstanceSchema),
+    evidence: evidenceSchema.optional(),
+    onActivate: activationHookSchema.optional(),
+  }),
+  /** the active instance is lost, and nobody can take over */
+  'service.vacated': z.object({
+    service: serviceNameSchema,
+    previous: z.object({ id: instanceIdSchema, fencingToken: z.number().nullable() }),
+    reason: z.string(),
+    sinceMs: z.number(),
+    evidence: evidenceSchema.optional(),
+    onActivate: activationHookSchema.optional(),
+  }),
   'route.updated': z.object({ name: z.string(), route: storedRouteSchema }),
   'route.deleted': z.object({ name: z.string() }),
   'catalog.reset': z.object({

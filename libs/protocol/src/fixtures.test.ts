@@ -7,12 +7,14 @@ import { decode, eventTypes } from './index.ts';
 
 /** File name up to the first dot -> the schema that reads it. */
 const schemas: Readonly<Record<string, z.ZodType>> = {
+  'active-view': protocol.activeViewSchema,
   'backup-job': protocol.backupJobSchema,
   'backup-manifest': protocol.backupManifestSchema,
   'backup-request': protocol.backupRequestSchema,
   'backup-verification': protocol.backupVerificationSchema,
   'backup-view': protocol.backupViewSchema,
   event: protocol.eventSchema,
+  handover: protocol.handoverBodySchema,
   'heartbeat-body': protocol.heartbeatBodySchema,
   'heartbeat-message': protocol.heartbeatMessageSchema,
   'instance-input': protocol.instanceInputSchema,

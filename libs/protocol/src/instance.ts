@@ -142,6 +142,8 @@ export const storedInstanceSchema = z.object({
   ttlMs: z.number(),
   check: storedCheckSchema.optional(),
   role: roleSchema,
+  /** active/standby: what the owner registered with, while `role` is given by activation */
+  declaredRole: roleSchema.optional(),
   intent: intentSchema,
   intentReason: z.string().optional(),
   liveness: livenessSchema,
@@ -180,6 +182,11 @@ export const instanceViewSchema = z
     intent: intentSchema,
     liveness: livenessSchema,
     role: roleSchema,
+    fencingToken: z
+      .int()
+      .nullable()
+      .default(null)
+      .meta({ description: 'what the active instance of an active-standby service was activated with; else null' }),
     since: z.iso.datetime(),
     revision: z.int(),
     eligible: z.boolean(),

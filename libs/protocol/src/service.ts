@@ -1,5 +1,6 @@
 // What can be decided for a whole service?
 import { z } from 'zod';
+import { activationSchema, onActivateSchema, storedOnActivateSchema } from './activation.ts';
 import { durationSchema, parseDurationMs } from './duration.ts';
 
 /** Policies a service may choose today; a name that is not here is refused, never taken for another. */
@@ -54,7 +55,10 @@ export const servicePolicySchema = z
   .strictObject({
     /** smooth weighted round robin is plain round robin while all weights are equal */
     policy: policyNameSchema.default('weighted-round-robin'),
-    mode: z.enum(['members']).default('members'),
+    /** `members`: all of them take traffic. `active-standby`: exactly one does, and another takes over from it */
+    mode: z.enum(['members', 'active-standby']).default('members'),
+    /** active-standby: told of each take-over, and asked for an instance when none is left */
+    onActivate: onActivateSchema.optional(),
     retry: z.strictObject(retryShape).prefault({}),
     limits: z.strictObject(limitsShape).prefault({}),
     /** an instance that has just come gets a growing share of its weight for this long; 0s for the whole at once */
@@ -81,6 +85,9 @@ export const storedServiceSchema = z.looseObject({
   retry: z.object({ attempts, hedge: z.object(hedgeShape).optional() }).prefault({}),
   limits: z.object(limitsShape).prefault({}),
   outlier: z.object(outlierShape).prefault({}),
+  onActivate: storedOnActivateSchema.optional(),
+  /** active-standby: who was activated last; no part of the policy, and kept when that is changed */
+  activation: activationSchema.optional(),
 });
 
 export const serviceViewSchema = z
