@@ -1,6 +1,7 @@
 // What does a small catalog look like in a test? Documents to begin with, and a store in memory that commits as Redis does.
 import { instanceInputSchema } from '@switchyard/protocol';
 import type { Instance, InstanceInput, ServicePolicy, SwitchyardEvent, TrafficRoute } from '@switchyard/protocol';
+import { NO_TOKEN_YET } from './commit.ts';
 import type { Commit, Decision } from './commit.ts';
 import { registerInstance } from './instance-transitions.ts';
 import type { Versioned } from './setting-transitions.ts';
@@ -30,12 +31,22 @@ export function memoryCatalog(epoch = 1) {
   const routes = new Map<string, Versioned<TrafficRoute>>();
   const documents = { instance: instances, service: services, route: routes };
   let revision = 0;
+  let fence = 0;
+  /** The commit as it is written when it takes a fencing token. */
+  const granted = (commit: Commit): Commit => {
+    if (!commit.grant) return commit;
+    fence += 1;
+    return JSON.parse(
+      JSON.stringify(commit).replaceAll(`"fencingToken":${NO_TOKEN_YET}`, `"fencingToken":${fence}`),
+    ) as Commit;
+  };
   return {
     instances,
     services,
     routes,
     /** Commits, or throws when an expectation does not hold: one writer never sees that. */
-    commit(commit: Commit): SwitchyardEvent {
+    commit(decided: Commit): SwitchyardEvent {
+      const commit = granted(decided);
       for (const { kind, key, revision: expected } of commit.expect) {
         const stored = documents[kind].get(key)?.revision ?? 0;
         if (stored !== expected) throw new Error(`${kind} ${key} has revision ${stored}, not ${expected}`);

@@ -19,7 +19,10 @@ export function eligibilityOf(instance: Instance): Eligibility {
   if (instance.liveness === 'dead') return no(`evicted${because(instance.livenessReason)}`);
   if (instance.intent !== 'in-service') {
     const word = instance.intent === 'draining' ? 'draining' : 'in maintenance';
-    return no(`${word}${because(instance.intentReason)}`);
+    // until another one is active, which is a matter of milliseconds where there is a standby
+    const isActive =
+      instance.intent === 'draining' && instance.role === 'active' && instance.fencingToken !== undefined;
+    return no(`${word}${because(instance.intentReason)}`, isActive);
   }
   if (instance.role === 'standby') return no('on standby: the active instance takes the traffic');
   if (instance.weight === 0) return no(`its weight is 0${because(instance.weightReason)}`);

@@ -4,13 +4,18 @@ export {
   evictInstance,
   patchInstance,
   registerInstance,
+  registerInstanceUnder,
   removeInstance,
   reviveInstance,
+  rightRole,
   settleInstance,
   suspectInstance,
 } from './instance-transitions.ts';
 export { isSettled } from './damping.ts';
-export type { InstanceRef } from './instance-transitions.ts';
+export type { InstanceRef, RegistrationContext } from './instance-transitions.ts';
+export { activateInstance, activeOf, bestStandby, decideActivation, unfitFor, vacateService } from './activation.ts';
+export type { ActivationFacts, ActivationVerdict, GovernedService } from './activation.ts';
+export { activationOf, isGoverned, isHolder, policyAlone } from './roles.ts';
 export { deleteRoute, putRoute, putService } from './setting-transitions.ts';
 export { undoOf, walkBack } from './time-travel.ts';
 export type { PastChange, UndoStep, Walk } from './time-travel.ts';

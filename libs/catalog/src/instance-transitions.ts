@@ -13,14 +13,17 @@ import type {
   InstancePatch,
   NewEvent,
   Result,
+  ServicePolicy,
   StoredInstance,
 } from '@switchyard/protocol';
 import { unchanged } from './commit.ts';
-import type { Commit, DeadlineChange, Decision } from './commit.ts';
+import type { Commit, DeadlineChange, Decision, Expectation } from './commit.ts';
 import { flapsAfterReturn, flapsOf, isSettled } from './damping.ts';
 import { sameJson } from './json-equality.ts';
 import { checkPrecondition } from './precondition.ts';
 import type { Precondition } from './precondition.ts';
+import { rightedRole, roleAfterRegistration } from './roles.ts';
+import type { Versioned } from './setting-transitions.ts';
 
 export interface InstanceRef {
   readonly service: string;
@@ -32,7 +35,7 @@ type InstanceEventType = Extract<NewEvent['type'], `instance.${string}`>;
 const nameOf = ({ service, id }: InstanceRef): string => `instance ${id} of service ${service}`;
 
 /** The stored part of an instance: everything but the revision, which the commit gives out. */
-function storedPart(instance: Instance): StoredInstance {
+export function storedPart(instance: Instance): StoredInstance {
   const { revision: _revision, ...stored } = instance;
   return stored;
 }
@@ -40,12 +43,12 @@ function storedPart(instance: Instance): StoredInstance {
 function change(
   current: Instance | undefined,
   next: StoredInstance,
-  what: { type: InstanceEventType; evidence?: Evidence; deadline?: DeadlineChange },
+  what: { type: InstanceEventType; evidence?: Evidence; deadline?: DeadlineChange; expect?: readonly Expectation[] },
 ): Decision {
   const member = memberOf(next.service, next.id);
   const data = { instance: next, ...(what.evidence ? { evidence: what.evidence } : {}) };
   const commit: Commit = {
-    expect: [{ kind: 'instance', key: member, revision: current?.revision ?? 0 }],
+    expect: [{ kind: 'instance', key: member, revision: current?.revision ?? 0 }, ...(what.expect ?? [])],
     writes: [{ kind: 'instance', key: member, document: next, ...(current ? { before: storedPart(current) } : {}) }],
     service: next.service,
     event: { type: what.type, subject: member, data } as NewEvent,
@@ -89,12 +92,48 @@ export function registerInstance(
   input: InstanceInput,
   nowMs: number,
 ): Decision {
-  const member = memberOf(ref.service, ref.id);
-  const fresh = described(ref, input);
+  return registered(current, described(ref, input), { nowMs });
+}
+
+/** What a registration is decided on besides the instance itself. */
+export interface RegistrationContext {
+  readonly nowMs: number;
+  /** the stored policy of its service: it says who gives the role, and must not have changed when this is committed */
+  readonly settings: Versioned<ServicePolicy> | undefined;
+}
+
+/** The same where the service may be active/standby: a role given by activation stands, and whoever is new is a standby. */
+export function registerInstanceUnder(
+  current: Instance | undefined,
+  ref: InstanceRef,
+  input: InstanceInput,
+  { settings, nowMs }: RegistrationContext,
+): Decision {
+  const expect = settings && [{ kind: 'service', key: ref.service, revision: settings.revision } as const];
+  const fresh = { ...described(ref, input), ...roleAfterRegistration(settings, current, input.role) };
+  return registered(current, fresh, { nowMs, ...(expect ? { expect } : {}) });
+}
+
+/** Gives the instance the role that the mode of its service calls for. */
+export function rightRole(current: Instance, settings: Versioned<ServicePolicy> | undefined): Decision {
+  const next = rightedRole(settings, current);
+  if (!next) return unchanged;
+  const detail =
+    next.role === 'standby' ? 'another instance is the active one' : 'the service is not active/standby any more';
+  const expect: Expectation[] = [{ kind: 'service', key: current.service, revision: settings?.revision ?? 0 }];
+  return change(current, next, { type: 'instance.updated', evidence: { because: 'requested', detail }, expect });
+}
+
+function registered(
+  current: Instance | undefined,
+  fresh: ReturnType<typeof described>,
+  { nowMs, expect = [] }: { readonly nowMs: number; readonly expect?: readonly Expectation[] },
+): Decision {
+  const member = memberOf(fresh.service, fresh.id);
   const deadline = { member, ttlMs: fresh.ttlMs };
   if (!current) {
     const next = { ...fresh, intent: 'in-service', liveness: 'alive', sinceMs: nowMs, incarnation: 1 } as const;
-    return change(undefined, next, { type: 'instance.registered', deadline });
+    return change(undefined, next, { type: 'instance.registered', deadline, expect });
   }
   const isWeightKept = current.declaredWeight === fresh.declaredWeight;
   const returning = current.liveness === 'dead';
@@ -113,7 +152,7 @@ export function registerInstance(
   const evidence: Evidence | undefined = revived
     ? { because: 'registered', detail: 'it registered again while it was suspected' }
     : undefined;
-  return change(current, next, { type, deadline, ...(evidence ? { evidence } : {}) });
+  return change(current, next, { type, deadline, expect, ...(evidence ? { evidence } : {}) });
 }
 
 function weightOf({ weight, weightReason }: Instance): Pick<StoredInstance, 'weight' | 'weightReason'> {

@@ -3,6 +3,7 @@ import { formatDurationMs } from '@switchyard/protocol';
 import type { Instance, InstanceView, RouteView, ServiceView, TrafficRoute } from '@switchyard/protocol';
 import { defaultServicePolicy } from '@switchyard/protocol';
 import { eligibilityOf } from './eligibility.ts';
+import { policyAlone } from './roles.ts';
 import type { Versioned } from './setting-transitions.ts';
 import type { CatalogView } from './view.ts';
 
@@ -22,6 +23,7 @@ export function presentInstance(instance: Instance): InstanceView {
     intent: instance.intent,
     liveness: instance.liveness,
     role: instance.role,
+    fencingToken: instance.fencingToken ?? null,
     since: new Date(instance.sinceMs).toISOString(),
     revision: instance.revision,
     eligible: eligibility.eligible,
@@ -40,7 +42,7 @@ export function presentService(view: CatalogView, name: string): ServiceView {
     if (eligibilityOf(instance).eligible) instances.eligible += 1;
     revision = Math.max(revision, instance.revision);
   }
-  return { name, policy: policy?.document ?? defaultServicePolicy, revision, instances };
+  return { name, policy: policy ? policyAlone(policy.document) : defaultServicePolicy, revision, instances };
 }
 
 /** A route with its name and revision. */

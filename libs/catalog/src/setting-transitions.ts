@@ -6,6 +6,7 @@ import type { Decision, DocumentKind } from './commit.ts';
 import { sameJson } from './json-equality.ts';
 import { checkPrecondition } from './precondition.ts';
 import type { Precondition } from './precondition.ts';
+import { activationOf } from './roles.ts';
 
 /** A stored document with the revision of its last change. */
 export interface Versioned<T> {
@@ -36,7 +37,7 @@ function put(
   };
 }
 
-/** Replaces a service's policy. The same policy again changes nothing. */
+/** Replaces a service's policy. The same policy again changes nothing. Who was activated last is no part of it and stays. */
 export function putService(
   current: Versioned<ServicePolicy> | undefined,
   name: string,
@@ -45,8 +46,10 @@ export function putService(
 ): Result<Decision> {
   const held = checkPrecondition(`service ${name}`, current, precondition);
   if (!held.ok) return held;
-  const event: NewEvent = { type: 'service.updated', subject: name, data: { name, policy } };
-  return ok(put(current, { kind: 'service', name, document: policy, event, service: name }));
+  const activation = activationOf(current);
+  const document = { ...policy, ...(activation ? { activation } : {}) };
+  const event: NewEvent = { type: 'service.updated', subject: name, data: { name, policy: document } };
+  return ok(put(current, { kind: 'service', name, document, event, service: name }));
 }
 
 /** Adds or replaces a route. The same route again changes nothing. */

@@ -1,6 +1,7 @@
 // What is in the catalog, as one reader knows it? A snapshot, then every event in order; a gap means: load again.
-import { memberOf, splitMember } from '@switchyard/protocol';
-import type { Instance, ServicePolicy, SwitchyardEvent, TrafficRoute } from '@switchyard/protocol';
+import { defaultServicePolicy, memberOf, splitMember } from '@switchyard/protocol';
+import type { Activation, Instance, ServicePolicy, SwitchyardEvent, TrafficRoute } from '@switchyard/protocol';
+import { activationOf } from './roles.ts';
 import type { Versioned } from './setting-transitions.ts';
 
 /** Everything at one revision. Plain data: it is also what a dispatcher keeps on disk. */
@@ -70,6 +71,10 @@ export function createCatalogView(start: CatalogSnapshot = emptySnapshot): Catal
     instanceCount -= 1;
     if (instances.size === 0) byService.delete(service);
   };
+  const putActivation = (service: string, activation: Activation, at: number): void => {
+    const document = { ...(policies.get(service)?.document ?? defaultServicePolicy), activation };
+    policies.set(service, { document, revision: at });
+  };
   for (const instance of start.instances) put(instance);
 
   const effectOf = (event: SwitchyardEvent): ViewChange => {
@@ -91,6 +96,20 @@ export function createCatalogView(start: CatalogSnapshot = emptySnapshot): Catal
           revision: event.revision,
         });
         return { type: 'service', service: event.data.name };
+      case 'service.activated': {
+        for (const instance of event.data.instances) put({ ...instance, revision: event.revision });
+        const { service, id, fencingToken, sinceMs, reason } = event.data;
+        putActivation(service, { id, fencingToken, sinceMs, reason }, event.revision);
+        return { type: 'service', service };
+      }
+      case 'service.vacated': {
+        const { service, previous, sinceMs, reason } = event.data;
+        const activation = activationOf(policies.get(service));
+        if (activation?.id === previous.id) {
+          putActivation(service, { ...activation, vacant: { sinceMs, reason } }, event.revision);
+        }
+        return { type: 'service', service };
+      }
       case 'route.updated':
         routes.set(event.data.name, { document: event.data.route, revision: event.revision });
         return { type: 'routes' };
