@@ -54,7 +54,15 @@ describe('the heartbeat-monitor as a process', () => {
     const ready = await get('/readyz');
 
     expect(ready).toMatchObject({ status: 503, body: { why: ['sweeps: waiting for Redis: no sweep yet'] } });
-    expect(await status()).toEqual({ id: 'm1', leader: false, fencingToken: 0, lastSweepAgoMs: null, suspects: [] });
+    expect(await status()).toMatchObject({
+      id: 'm1',
+      leader: false,
+      fencingToken: 0,
+      lastSweepAgoMs: null,
+      suspects: [],
+      checks: { instances: 0, failing: [] },
+      doubts: { heard: 0, dropped: 0, refused: 0 },
+    });
     await expectCleanEnd(owned);
   });
 

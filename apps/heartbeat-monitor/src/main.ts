@@ -3,6 +3,7 @@ import { createAgent } from '@switchyard/agent';
 import { createApi, httpServer, probe } from '@switchyard/http';
 import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import {
+  beatByCheck,
   createCatalogFeed,
   createCatalogStore,
   createEpochKeeper,
@@ -12,7 +13,9 @@ import {
   redisSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
+import { createChecks } from './checks.ts';
 import { monitorConfig } from './config.ts';
+import { createDoubtIntake } from './doubts.ts';
 import { createMonitorMetrics } from './monitor-metrics.ts';
 import { createMonitor } from './monitor.ts';
 import { monitorRoutes } from './routes.ts';
@@ -36,7 +39,21 @@ await runService('heartbeat-monitor', ({ name, env, clock, logger, metrics, heal
     logger,
     metrics: createMonitorMetrics(metrics),
   });
-  const routes = monitorRoutes(instanceId, monitor);
+  const checks = createChecks({
+    id: instanceId,
+    monitor,
+    store,
+    feed,
+    probe,
+    beat: (beats) => beatByCheck(redis, beats),
+    timeoutMs: config.probeTimeoutMs,
+    random: Math.random,
+    clock,
+    logger,
+    metrics,
+  });
+  const doubts = createDoubtIntake({ monitor, subscriber: connections.connect('subscriber'), metrics, clock, logger });
+  const routes = monitorRoutes(instanceId, { monitor, checks, doubts });
   const server = httpServer({
     name: 'api',
     host: config.host,
@@ -62,6 +79,8 @@ await runService('heartbeat-monitor', ({ name, env, clock, logger, metrics, heal
     // also here: with every registry gone, a failover must not give a revision out twice
     createEpochKeeper({ store, redis, feed, clock, logger }),
     monitor,
+    doubts,
+    checks,
     watchSweeps({ monitor, health, clock, logger }),
     createAgent({ service, id: instanceId, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
   ];
