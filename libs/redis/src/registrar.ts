@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { memberOf, ok, refuse } from '@switchyard/protocol';
 import type { DrainView, InstanceInput, Result } from '@switchyard/protocol';
-import { patchInstance, registerInstance, removeInstance, unchanged } from '@switchyard/catalog';
+import { patchInstance, registerInstanceUnder, removeInstance, unchanged } from '@switchyard/catalog';
 import type { CatalogStore, Decision } from '@switchyard/catalog';
 import { beat } from './heartbeats.ts';
 import { decideAndCommit } from './commit-loop.ts';
@@ -38,9 +38,10 @@ export function createRedisRegistrar(options: {
   };
   return {
     async register() {
-      const registered = await carry(async () =>
-        ok(registerInstance(await store.readInstance(service, id), ref, input, Date.now())),
-      );
+      const registered = await carry(async () => {
+        const [current, settings] = await Promise.all([store.readInstance(service, id), store.readService(service)]);
+        return ok(registerInstanceUnder(current, ref, input, { nowMs: Date.now(), settings }));
+      });
       // an unchanged document is a sign of life all the same
       if (registered.ok) await beat(redis, [member]);
       return registered;
