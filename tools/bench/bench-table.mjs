@@ -1,4 +1,5 @@
 // Which benches are there? To add one, add a row.
+import { detectionBench } from './detection.mjs';
 import { dispatchBench } from './dispatch.mjs';
 import { dispatchFailuresBench } from './dispatch-failures.mjs';
 import { dispatchTableBench } from './dispatch-table.mjs';
@@ -7,4 +8,4 @@ import { dispatchTableBench } from './dispatch-table.mjs';
  * Each: `{ name, about, seconds, rounds, peers, works, columns, goals, reference, run }`; `run(bench, options)` gives
  * `{ record, works, peers }`, of which report.mjs makes the documents.
  */
-export const benches = [dispatchBench, dispatchFailuresBench, dispatchTableBench];
+export const benches = [dispatchBench, dispatchFailuresBench, dispatchTableBench, detectionBench];

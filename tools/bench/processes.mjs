@@ -64,6 +64,8 @@ function launch({ name, command, args = [], env, cwd, core, talk = false, onOutp
       child.once('error', (error) => reject(new Problem(`${name} cannot be started: ${error.message}`)));
     }),
     ended: new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal }))),
+    /** Hands over every message from now on. */
+    listen: (take) => child.on('message', take),
     send: (message) => child.connected && child.send(message, () => undefined),
     next: (state, ms) => nextMessage(one, child, { state, ms }),
     signal: (signal) => running.has(one) && signalTo(signal, false),

@@ -1,0 +1,55 @@
+// What is counted when instances come and go, and which of these numbers are to be reached?
+
+export const detectionColumns = [
+  { key: 'registrations', title: 'registrations', unit: '', digits: 0 },
+  { key: 'appearMs', title: 'returned by a watch', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'appearP99Ms', title: 'p99', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'routedMs', title: 'routed', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'routedP99Ms', title: 'routed, p99', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'killMs', title: 'evicted', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'killWorstMs', title: 'slowest', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'outMs', title: 'out', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'outWorstMs', title: 'out, slowest', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'backMs', title: 'back', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'backWorstMs', title: 'back, slowest', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'neverBack', title: 'not back after 10 s (1: yes)', unit: '', digits: 0, better: 'less' },
+  { key: 'removed', title: 'removals seen', unit: '', digits: 0, better: 'less' },
+  { key: 'lost', title: 'not back after 10 s', unit: '', digits: 0, better: 'less' },
+  { key: 'seconds', title: 'for', unit: 's', digits: 0 },
+  { key: 'falseEvictions', title: 'false evictions', unit: '', digits: 0, better: 'less' },
+  { key: 'unansweredSeconds', title: 'look-ups without an answer', unit: 's', digits: 0, better: 'less' },
+  { key: 'allGoneMs', title: 'all dead ones gone', unit: 'ms', digits: 0, better: 'less' },
+  { key: 'beatsPerSecond', title: 'heartbeats', unit: '/s', digits: 0 },
+  { key: 'redisPercent', title: 'of a core, Redis', unit: '%', digits: 1, better: 'less' },
+  { key: 'registryPercent', title: 'of a core, registry', unit: '%', digits: 1, better: 'less' },
+  { key: 'monitorPercent', title: 'of a core, leading monitor', unit: '%', digits: 1, better: 'less' },
+  { key: 'revisions', title: 'revisions meanwhile', unit: '', digits: 0, better: 'less' },
+  { key: 'streamEntries', title: 'stream entries meanwhile', unit: '', digits: 0, better: 'less' },
+  { key: 'instanceBytes', title: 'of Redis an instance, history apart', unit: 'B', digits: 0, better: 'less' },
+  { key: 'historyBytes', title: 'of history an instance', unit: 'B', digits: 0 },
+];
+
+const goal = (text, [work, peer, key], most) => ({ text, most, got: (value) => value(work, peer, key) });
+
+export const detectionGoals = [
+  goal('register to watch, p99, ms', ['appear', 'ours', 'appearP99Ms'], 50),
+  goal('register to routed, p99, ms', ['appear', 'ours', 'routedP99Ms'], 100),
+  goal('kill -9 by connection, slowest, ms', ['kill', 'ours', 'killWorstMs'], 100),
+  goal('kill -9 by beats alone at TTL 700 ms, slowest, ms', ['kill', 'ours-beats', 'killWorstMs'], 800),
+  ...['ours', 'ours-beats'].flatMap((peer) => [
+    goal(`SIGSTOP to out, slowest, ms (${peer})`, ['freeze', peer, 'outWorstMs'], 800),
+    goal(`SIGCONT to back, slowest, ms (${peer})`, ['freeze', peer, 'backWorstMs'], 250),
+    goal(`FLUSHALL: removals seen (${peer})`, ['wipe', peer, 'removed'], 0),
+    goal(`Redis restarted empty: removals seen (${peer})`, ['restart', peer, 'removed'], 0),
+    goal(`Redis frozen: false evictions (${peer})`, ['redis-stopped', peer, 'falseEvictions'], 0),
+    goal(`all monitors frozen: false evictions (${peer})`, ['watchers-stopped', peer, 'falseEvictions'], 0),
+    goal(`60 % dead: all gone, ms (${peer})`, ['dead', peer, 'allGoneMs'], 3_000),
+  ]),
+  goal('leading monitor frozen: false evictions', ['leader-stopped', 'ours', 'falseEvictions'], 0),
+  goal('60 % silent: false evictions', ['silent', 'ours-beats', 'falseEvictions'], 0),
+  goal('10,000 beats a second: % of a core, Redis', ['beats', 'ours-crowd', 'redisPercent'], 5),
+  goal('10,000 beats a second: % of a core, registry', ['beats', 'ours-crowd', 'registryPercent'], 15),
+  goal('10,000 beats a second: revisions', ['beats', 'ours-crowd', 'revisions'], 0),
+  goal('10,000 beats a second: stream entries', ['beats', 'ours-crowd', 'streamEntries'], 0),
+  goal('bytes of Redis an instance', ['beats', 'ours-crowd', 'instanceBytes'], 600),
+];
