@@ -1,0 +1,187 @@
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { eventually, startRedis } from '@switchyard/testing';
+import type { TestRedis } from '@switchyard/testing';
+import { ask } from '../src/api.ts';
+import { createSmallStack } from '../src/small-stack.ts';
+import type { Relay, Running, SmallStack, Witness } from '../src/small-stack.ts';
+
+// Every instance lives through all of it, so every eviction is a wrong one, and so is every answer that leaves one out.
+const INSTANCES = 6;
+const BEHIND_THE_RELAY = 4;
+const TTL_MS = 1_000;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('instances that live', () => {
+  let redis: TestRedis;
+  let stack: SmallStack;
+  let registry: Running;
+  let monitors: Running[];
+  let relay: Relay;
+  let witness: Witness;
+  const backends: Running[] = [];
+
+  beforeAll(async () => {
+    redis = await startRedis({ args: ['--appendonly', 'no'] });
+    stack = createSmallStack({ SWITCHYARD_REDIS_URL: redis.url });
+    registry = await stack.start('registry', {});
+    monitors = await Promise.all([1, 2].map(() => stack.start('heartbeat-monitor', {})));
+    relay = await stack.relayTo(registry.url);
+    for (let n = 0; n < INSTANCES; n += 1) {
+      backends.push(
+        await stack.start('demo-backend', {
+          SWITCHYARD_REGISTRY_URL: n < BEHIND_THE_RELAY ? relay.url : registry.url,
+          SWITCHYARD_DEMO_BEATS: 'registry',
+          SWITCHYARD_DEMO_SERVICE: 'shop',
+          SWITCHYARD_DEMO_TTL: `${TTL_MS}ms`,
+        }),
+      );
+    }
+    await everybodyIsAlive();
+  });
+  afterAll(async () => {
+    await stack?.stop();
+    await redis?.stop();
+  });
+  beforeEach(async () => {
+    witness = await stack.watch(registry.url, 'shop');
+    await pause(200);
+  });
+  afterEach(async () => {
+    await everybodyIsAlive();
+    await witness.stop();
+    const wrong = witness.events.filter(({ type }) => /evicted|deregistered|reaped/.test(type));
+    expect(wrong).toEqual([]);
+    expect(witness.fewest()).toBe(INSTANCES);
+  });
+
+  async function everybodyIsAlive(): Promise<void> {
+    await eventually(
+      async () => {
+        const { body } = await ask<{ instances: { liveness: string }[] }>(`${registry.url}/v1/services/shop/instances`);
+        const alive = body.instances.filter(({ liveness }) => liveness === 'alive');
+        expect(alive).toHaveLength(INSTANCES);
+      },
+      { timeoutMs: 20_000, what: 'a whole fleet' },
+    );
+  }
+  const leader = async (): Promise<Running> => {
+    for (const monitor of monitors) {
+      const { body } = await ask<{ monitors: { leader: boolean }[] }>(`${monitor.url}/v1/monitors`);
+      if (body.monitors[0]?.leader) return monitor;
+    }
+    throw new Error('nobody leads');
+  };
+
+  it('stay while Redis is frozen', async () => {
+    redis.freeze();
+    await pause(8 * TTL_MS);
+    redis.resume();
+    await pause(4 * TTL_MS);
+  });
+
+  it('stay when Redis is killed and comes back empty, and nobody sees one of them missing', async () => {
+    await redis.kill();
+    await pause(2 * TTL_MS);
+    await redis.restart();
+    await pause(4 * TTL_MS);
+  });
+
+  it('stay when Redis comes back with what it knew a while ago', async () => {
+    const early = join(redis.dir, 'early.rdb');
+    await redis.cli('SAVE');
+    await copyFile(join(redis.dir, 'dump.rdb'), early);
+    await ask(`${registry.url}/v1/services/shop/instances/${backends[0]?.name}`, {
+      method: 'PATCH',
+      body: { weight: 3, reason: 'after the copy' },
+    });
+    await pause(3 * TTL_MS);
+    await redis.kill();
+    await copyFile(early, join(redis.dir, 'dump.rdb'));
+    await redis.restart();
+    await pause(4 * TTL_MS);
+
+    const { body } = await ask<{ weight: number }>(`${registry.url}/v1/services/shop/instances/${backends[0]?.name}`);
+    expect(body.weight).toBe(3);
+  });
+
+  it('stay when everything in Redis is deleted', async () => {
+    await redis.cli('FLUSHALL');
+    await pause(4 * TTL_MS);
+  });
+
+  it('stay while both monitors are frozen, and after', async () => {
+    for (const monitor of monitors) monitor.signal('SIGSTOP');
+    await pause(8 * TTL_MS);
+    for (const monitor of monitors) monitor.signal('SIGCONT');
+    await pause(4 * TTL_MS);
+  });
+
+  it('stay while the leading monitor is frozen: the other one leads, and the late one is refused', async () => {
+    const first = await leader();
+    first.signal('SIGSTOP');
+    const other = monitors.find((each) => each !== first);
+    await eventually(async () => expect((await leaderAmong([other as Running])).name).toBe(other?.name), {
+      timeoutMs: 5_000,
+    });
+    await pause(4 * TTL_MS);
+    first.signal('SIGCONT');
+    await pause(3 * TTL_MS);
+  });
+
+  it('stay when most of them cannot reach the registry, but answer when they are asked', async () => {
+    relay.cut();
+    await pause(10 * TTL_MS);
+    relay.mend();
+    await pause(3 * TTL_MS);
+  });
+
+  async function leaderAmong(some: readonly Running[]): Promise<Running> {
+    for (const monitor of some) {
+      const { body } = await ask<{ monitors: { leader: boolean }[] }>(`${monitor.url}/v1/monitors`);
+      if (body.monitors[0]?.leader) return monitor;
+    }
+    throw new Error('nobody leads');
+  }
+});
+
+describe('instances that die', () => {
+  it('are gone within 3 s, when most of a service dies at once', async () => {
+    const redis = await startRedis();
+    const stack = createSmallStack({ SWITCHYARD_REDIS_URL: redis.url });
+    try {
+      const registry = await stack.start('registry', {});
+      await Promise.all([1, 2].map(() => stack.start('heartbeat-monitor', {})));
+      const backends: Running[] = [];
+      for (let n = 0; n < 5; n += 1) {
+        backends.push(
+          await stack.start('demo-backend', {
+            SWITCHYARD_REGISTRY_URL: registry.url,
+            SWITCHYARD_DEMO_BEATS: 'registry',
+            SWITCHYARD_DEMO_SERVICE: 'shop',
+          }),
+        );
+      }
+      const living = async (): Promise<string[]> => {
+        const { body } = await ask<{ instances: { id: string; liveness: string }[] }>(
+          `${registry.url}/v1/services/shop/instances`,
+        );
+        return body.instances.filter(({ liveness }) => liveness !== 'dead').map(({ id }) => id);
+      };
+      await eventually(async () => expect(await living()).toHaveLength(5), { timeoutMs: 10_000 });
+
+      for (const each of backends.slice(0, 3)) each.signal('SIGKILL');
+
+      const rest = backends.slice(3).map(({ name }) => name);
+      await eventually(async () => expect((await living()).toSorted()).toEqual(rest.toSorted()), { timeoutMs: 3_000 });
+      const { body } = await ask<{ summary: string[] }>(
+        `${registry.url}/v1/services/shop/instances/${backends[0]?.name}/why`,
+      );
+      expect(body.summary.join('\n')).toMatch(/evicted.*refuses connections/);
+    } finally {
+      await stack.stop();
+      await redis.stop();
+    }
+  });
+});
