@@ -18,6 +18,7 @@ import { monitorConfig } from './config.ts';
 import { createDoubtIntake } from './doubts.ts';
 import { createMonitorMetrics } from './monitor-metrics.ts';
 import { createMonitor } from './monitor.ts';
+import { patientProbe } from './patient-probe.ts';
 import { monitorRoutes } from './routes.ts';
 import { watchSweeps } from './sweep-health.ts';
 
@@ -32,7 +33,7 @@ await runService('heartbeat-monitor', ({ name, env, clock, logger, metrics, heal
     redis,
     store,
     feed,
-    probe: (instance) => probe(instance, config.probeTimeoutMs),
+    probe: patientProbe(config.probeTimeoutMs),
     sweepMs: config.sweepMs,
     leaseMs: config.leaseMs,
     clock,

@@ -6,7 +6,6 @@ import type { CatalogStore } from '@switchyard/catalog';
 import { instanceInputSchema, memberOf, ok } from '@switchyard/protocol';
 import type { Instance, SwitchyardEvent } from '@switchyard/protocol';
 import type { ProbeResult } from '@switchyard/failure-detection';
-import { probe } from '@switchyard/http';
 import { beat, createCatalogFeed, createCatalogStore, createRedis, decideAndCommit } from '@switchyard/redis';
 import type { Redis, RedisConnections } from '@switchyard/redis';
 import { createLogger, createMetrics, systemClock } from '@switchyard/runtime';
@@ -14,6 +13,7 @@ import { eventually } from '@switchyard/testing';
 import { createMonitorMetrics } from './monitor-metrics.ts';
 import { createMonitor } from './monitor.ts';
 import type { Monitor } from './monitor.ts';
+import { patientProbe } from './patient-probe.ts';
 
 const logger = createLogger('test', { env: { SWITCHYARD_LOG_LEVEL: 'silent' } });
 
@@ -37,7 +37,7 @@ export interface TestMonitorOptions {
   readonly id: string;
   readonly port: number;
   readonly leaseMs?: number;
-  readonly probe?: (instance: Instance) => Promise<ProbeResult>;
+  readonly probe?: (instance: Instance, patience: number) => Promise<ProbeResult>;
   /** Stands between the monitor and its store. */
   readonly through?: (store: CatalogStore) => CatalogStore;
 }
@@ -54,7 +54,7 @@ export async function startMonitor(options: TestMonitorOptions): Promise<TestMon
     redis: connections.connect('commands'),
     store: options.through?.(store) ?? store,
     feed,
-    probe: options.probe ?? ((instance) => probe(instance, 200)),
+    probe: options.probe ?? patientProbe(200),
     sweepMs: 25,
     leaseMs: options.leaseMs ?? 400,
     clock: systemClock,

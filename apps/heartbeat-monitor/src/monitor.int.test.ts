@@ -237,7 +237,7 @@ describe('two monitors', () => {
     await eventually(() => expect(asked).toEqual(['instance.evicted', 'instance.evicted']));
     fleet.wake('shop/i0', 'shop/i1');
     const { fencingToken } = stalled.status();
-    const takeOver = "redis.call('SET', KEYS[1], 'other', 'PX', 60000) return redis.call('INCR', KEYS[2])";
+    const takeOver = "redis.call('SET', KEYS[1], 'other', 'PX', 5000) return redis.call('INCR', KEYS[2])";
     const [lease, fence] = [keys.lease(leases.monitor), keys.fence(leases.monitor)];
     expect(await redis.cli('EVAL', takeOver, 2, lease, fence)).toBe(fencingToken + 1);
 

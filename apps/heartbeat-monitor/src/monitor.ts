@@ -1,19 +1,48 @@
 // The shell around the detector: sweep, decide, then (only the leader, fenced) commit; probes run beside it.
-import { evictInstance, memberOfInstance, removeInstance, reviveInstance, suspectInstance } from '@switchyard/catalog';
-import type { CatalogStore, CatalogView, Decision } from '@switchyard/catalog';
-import { initialDetectorState, isReapable, recordProbe, stepDetector } from '@switchyard/failure-detection';
-import type { CatalogFacts, DetectorAction, DetectorState, ProbeResult } from '@switchyard/failure-detection';
-import { defaultServicePolicy, leases } from '@switchyard/protocol';
+import {
+  announce,
+  evictInstance,
+  isSettled,
+  memberOfInstance,
+  removeInstance,
+  reviveInstance,
+  settleInstance,
+  suspectInstance,
+} from '@switchyard/catalog';
+import type { CatalogStore, Decision } from '@switchyard/catalog';
+import {
+  defaultDetectorSettings,
+  initialDetectorState,
+  isReapable,
+  membersToAsk,
+  stepDetector,
+} from '@switchyard/failure-detection';
+import type {
+  CatalogFacts,
+  DetectorAction,
+  DetectorSettings,
+  DetectorState,
+  Hold,
+  ProbeResult,
+} from '@switchyard/failure-detection';
+import { defaultServicePolicy, leases, splitMember } from '@switchyard/protocol';
 import type { Doubt, Evidence, Instance } from '@switchyard/protocol';
 import { releaseMonitorLease, sweep } from '@switchyard/redis';
 import type { CatalogFeed, Redis, Sweep } from '@switchyard/redis';
 import { createTicker } from '@switchyard/runtime';
 import type { Clock, Component, Logger } from '@switchyard/runtime';
+import { createFleetIndex } from './fleet-index.ts';
+import type { FleetIndex } from './fleet-index.ts';
 import type { MonitorMetrics } from './monitor-metrics.ts';
+import { createPhiSampling } from './phi-sampling.ts';
+import { createProbeRunner } from './probe-runner.ts';
 
-/** Deadlines looked at in one sweep; more wait for the next, 50 ms later. */
+/** Of more suspects, `status` names the first. */
+const MAX_SUSPECTS_TOLD = 512;
+/** Deadlines looked at in one sweep; for more, the next one begins at once. */
 const SWEEP_LIMIT = 512;
-const MAX_PROBES_AT_ONCE = 64;
+/** Suspects whose deadlines are read again in one sweep; of more, they take turns. */
+const ASK_LIMIT = 512;
 /** From as many instances and witnesses at once; more are dropped, deadlines find them too. */
 const MAX_DOUBTS = 4_096;
 const REAP_EVERY_MS = 1_000;
@@ -36,24 +65,25 @@ export interface Monitor extends Component {
 }
 
 /** What the detector needs to know, read from the view. */
-function factsFrom(view: CatalogView): CatalogFacts {
+function factsFrom({ view }: CatalogFeed, index: FleetIndex): CatalogFacts {
   return {
-    liveness: (member) => view.member(member)?.liveness,
-    probes: (member) => view.member(member)?.check?.type !== 'none',
-    living(service) {
-      let living = 0;
-      for (const { liveness } of view.instancesOf(service)) if (liveness !== 'dead') living += 1;
-      return living;
+    find(member) {
+      const instance = view.member(member);
+      if (!instance) return undefined;
+      const { liveness, suspectedBy, sinceMs, ttlMs, check } = instance;
+      return { liveness, suspectedBy, sinceMs, ttlMs, probes: check?.type !== 'none' };
     },
+    count: (service) => index.count(service),
     maxUnhealthyPercent: (service) => (view.policyOf(service)?.document ?? defaultServicePolicy).maxUnhealthyPercent,
   };
 }
 
-const suspectsIn = (view: CatalogView): string[] =>
-  [...view.all()]
-    .filter(({ liveness }) => liveness === 'suspect')
-    .map(memberOfInstance)
-    .slice(0, SWEEP_LIMIT);
+/** A sweep is late when two in a row were left out. */
+const settingsFor = (sweepMs: number): DetectorSettings => ({
+  ...defaultDetectorSettings,
+  lateSweepMs: Math.max(defaultDetectorSettings.lateSweepMs, 3 * sweepMs),
+  maxGapMs: Math.max(defaultDetectorSettings.maxGapMs, 5 * sweepMs),
+});
 
 /** One monitor. Any number may run: all observe, the holder of the lease acts. */
 export function createMonitor(options: {
@@ -61,7 +91,8 @@ export function createMonitor(options: {
   readonly redis: Redis;
   readonly store: CatalogStore;
   readonly feed: CatalogFeed;
-  readonly probe: (instance: Instance) => Promise<ProbeResult>;
+  /** `patience`, 1 to 9: how many times as long as usual it may take. Never rejects. */
+  readonly probe: (instance: Instance, patience: number) => Promise<ProbeResult>;
   readonly sweepMs: number;
   readonly leaseMs: number;
   readonly clock: Clock;
@@ -69,69 +100,91 @@ export function createMonitor(options: {
   readonly metrics: MonitorMetrics;
 }): Monitor {
   const { id, redis, store, feed, clock, logger, metrics } = options;
+  const settings = settingsFor(options.sweepMs);
+  const index = createFleetIndex(feed);
   let state: DetectorState = initialDetectorState;
   let last: Sweep | undefined;
   let lastAtMs: number | undefined;
   let reapedAtMs = -Infinity;
   /** by instance and witness, until the next sweep takes them */
   const doubts = new Map<string, Doubt>();
-  const probing = new Set<string>();
-  /** suspects that wait for a probe, in their order; only such as are suspected still */
-  const unprobed = new Set<string>();
   /** changes on their way: the view does not show them yet, so the detector may ask for them again */
   const committing = new Set<string>();
+  /** what was to be changed while another change of the same was on its way */
+  const waiting = new Set<string>();
+
+  const probes = createProbeRunner({
+    find: (member) => feed.view.member(member),
+    isWanted: (member) => state.suspicions.has(member),
+    probe: options.probe,
+    ended(result) {
+      metrics.probe(result.outcome);
+      // an answer is no news
+      if (result.outcome !== 'answered') ticker.wake();
+    },
+    logger,
+  });
 
   const failed = (member: string, action: string) => (error: unknown) =>
     logger.warn({ err: error, member, action }, 'monitor.action_failed');
-  const commit = async (member: string, decision: Decision, seen: Sweep, evidence: object): Promise<void> => {
-    if (decision.type === 'unchanged' || committing.has(member)) return;
-    committing.add(member);
+  /** `key`: what is changed, one change at a time. */
+  const commit = async (key: string, decision: Decision, seen: Sweep, evidence: object): Promise<void> => {
+    if (decision.type === 'unchanged') return;
+    if (committing.has(key)) {
+      waiting.add(key);
+      return;
+    }
+    committing.add(key);
     try {
       const outcome = await store.commit(decision.commit, { lease: leases.monitor, token: seen.token });
-      const { type } = decision.commit.event;
+      const { type, subject } = decision.commit.event;
       // a conflict means that the instance changed meanwhile: the next sweep decides anew
-      logger.info({ member, outcome: outcome.type, ...evidence }, type);
+      logger.info({ member: subject, outcome: outcome.type, ...evidence }, type);
       if (outcome.type === 'committed') {
         metrics.verdict(type);
         await feed.reached(outcome.cursor.revision, VIEW_LAG_MS);
       } else feed.refresh();
     } finally {
-      committing.delete(member);
-    }
-  };
-
-  const runProbe = async (member: string): Promise<void> => {
-    unprobed.delete(member);
-    const instance = feed.view.member(member);
-    if (!instance || probing.has(member)) return;
-    probing.add(member);
-    try {
-      const result = await options.probe(instance);
-      metrics.probe(result.outcome);
-      state = recordProbe(state, member, result);
-    } finally {
-      probing.delete(member);
-      startProbes();
-    }
-  };
-  const startProbes = (): void => {
-    for (const member of unprobed) {
-      if (probing.size >= MAX_PROBES_AT_ONCE) return;
-      if (!state.suspicions.has(member)) unprobed.delete(member);
-      else runProbe(member).catch((error: unknown) => logger.warn({ err: error, member }, 'monitor.probe_failed'));
+      committing.delete(key);
+      if (waiting.delete(key)) ticker.wake();
     }
   };
 
   const act = async (action: DetectorAction, seen: Sweep): Promise<void> => {
-    const instance = feed.view.member(action.member);
+    const { member } = action;
+    const instance = feed.view.member(member);
     if (!instance) return;
     if (action.type === 'probe') {
-      unprobed.add(action.member);
+      probes.ask(member, action.patience);
       return;
     }
     const evidence: Evidence = { ...action.evidence, fencingToken: seen.token, monitor: id };
-    const decide = { suspect: suspectInstance, revive: reviveInstance, evict: evictInstance }[action.type];
-    await commit(action.member, decide(instance, evidence, seen.nowMs), seen, { evidence });
+    const decision = {
+      suspect: () => suspectInstance(instance, evidence, seen.nowMs, action.type === 'suspect' ? action.by : undefined),
+      revive: () => reviveInstance(instance, evidence, seen.nowMs),
+      evict: () => evictInstance(instance, evidence, seen.nowMs),
+    }[action.type]();
+    await commit(member, decision, seen, { evidence });
+  };
+
+  /** Said once for each: what is not done is an event, too. */
+  const tellHold = async ({ member, reason, evidence }: Hold, seen: Sweep): Promise<void> => {
+    const ref = splitMember(member);
+    logger.warn({ member, reason }, 'eviction.held');
+    if (!ref) return;
+    const data = { ...ref, reason, evidence: { ...evidence, fencingToken: seen.token, monitor: id } };
+    const event = announce({ type: 'instance.held', subject: member, data });
+    await commit(`held ${member}`, { type: 'commit', commit: event }, seen, { reason });
+  };
+
+  /** Those that flapped and have been quiet since. */
+  const settle = (seen: Sweep): void => {
+    for (const member of index.damped) {
+      const instance = feed.view.member(member);
+      if (!instance || !isSettled(instance, seen.nowMs) || committing.has(member)) continue;
+      const decision = settleInstance(instance, seen.nowMs);
+      commit(member, decision, seen, { dampedUntilMs: instance.dampedUntilMs }).catch(failed(member, 'settle'));
+    }
   };
 
   /** A few at a time and beside the sweeps: a crowd that is reaped must not look like a stall. */
@@ -143,6 +196,9 @@ export function createMonitor(options: {
     for (const instance of view.all()) {
       const policy = view.policyOf(instance.service)?.document ?? defaultServicePolicy;
       if (!isReapable(instance, policy, seen.nowMs)) continue;
+      // where only suspects are left, the dead still show that the last of them is not the only one that ever was
+      const { living, alive } = index.count(instance.service);
+      if (living > 0 && alive === 0) continue;
       const member = memberOfInstance(instance);
       const reason = `dead since ${new Date(instance.sinceMs).toISOString()}: ${instance.livenessReason ?? 'evicted'}`;
       const decision = removeInstance(instance, instance, { type: 'instance.reaped', reason });
@@ -152,36 +208,59 @@ export function createMonitor(options: {
     }
   };
 
+  /** Whose suspicion a heartbeat ends. */
+  const revivable = function* (): Generator<string> {
+    for (const member of index.suspects) {
+      if (feed.view.member(member)?.suspectedBy !== 'check') yield member;
+    }
+  };
+
   const tick = async (): Promise<void> => {
     if (!feed.status().loaded) return;
-    const suspects = suspectsIn(feed.view);
-    const seen = await sweep(redis, { holder: id, leaseMs: options.leaseMs, limit: SWEEP_LIMIT, suspects });
+    const startedAtMs = clock.monotonicMs();
+    const seen = await sweep(redis, {
+      holder: id,
+      leaseMs: options.leaseMs,
+      limit: SWEEP_LIMIT,
+      cursorMs: state.cursorMs,
+      // two heartbeats missed of three
+      horizonMs: index.shortestTtlMs() / 3,
+      asked: last?.leader === true ? membersToAsk(state, revivable(), ASK_LIMIT) : [],
+    });
     if (seen.leader !== (last?.leader ?? false)) {
       logger.info({ leader: seen.leader, fencingToken: seen.token }, 'monitor.leadership');
     }
-    const gapMs = lastAtMs === undefined ? 0 : clock.monotonicMs() - lastAtMs;
-    metrics.sweep(seen, gapMs);
+    const nowAtMs = clock.monotonicMs();
+    const gapMs = lastAtMs === undefined ? 0 : nowAtMs - lastAtMs;
     last = seen;
-    lastAtMs = clock.monotonicMs();
-    const heard = [...doubts.values()];
+    lastAtMs = nowAtMs;
+    const heard = { doubts: [...doubts.values()], probed: probes.take(), roundTripMs: nowAtMs - startedAtMs };
     doubts.clear();
-    const step = stepDetector(state, { ...seen, doubts: heard }, factsFrom(feed.view));
+    const step = stepDetector(state, { ...seen, ...heard }, factsFrom(feed, index), settings);
     if (step.state.graceFromMs !== state.graceFromMs && state.lastSweepMs !== undefined) {
       logger.warn({ gapMs: seen.nowMs - state.lastSweepMs }, 'monitor.grace');
     }
     state = step.state;
-    for (const { member, reason } of step.newHolds) logger.warn({ member, reason }, 'eviction.held');
+    metrics.sweep(seen, { gapMs, suspected: state.suspicions.size, localHealth: state.health.score });
     for (const action of step.actions) act(action, seen).catch(failed(action.member, action.type));
-    startProbes();
-    if (seen.leader) reap(seen);
+    for (const hold of step.newHolds) tellHold(hold, seen).catch(failed(hold.member, 'hold'));
+    probes.run();
+    if (!seen.leader) return;
+    settle(seen);
+    reap(seen);
+    // more have passed than one sweep reads
+    if (seen.cursorMs < seen.nowMs) ticker.wake();
   };
 
   const ticker = createTicker({ name: 'sweep', everyMs: options.sweepMs, run: tick, clock, logger, deadlineMs: 5_000 });
+  const phi = createPhiSampling({ redis, feed, metrics, clock, logger, isLeader: () => last?.leader === true });
   return {
     name: 'monitor',
-    start: (signal) => ticker.start(signal),
+    async start(signal) {
+      await Promise.all([ticker.start(signal), phi.start(signal)]);
+    },
     async stop() {
-      await ticker.stop();
+      await Promise.all([ticker.stop(), phi.stop()]);
       // best effort: without it the lease runs out by itself
       if (last?.leader) await releaseMonitorLease(redis, id).catch(() => undefined);
     },
@@ -192,7 +271,7 @@ export function createMonitor(options: {
     },
     status() {
       const lastSweepAgoMs = lastAtMs === undefined ? null : Math.round(clock.monotonicMs() - lastAtMs);
-      const suspects = suspectsIn(feed.view).map((member) => ({
+      const suspects = [...index.suspects].slice(0, MAX_SUSPECTS_TOLD).map((member) => ({
         member,
         held: state.suspicions.get(member)?.held ?? null,
       }));

@@ -1,55 +1,92 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Liveness } from '@switchyard/protocol';
-import { initialDetectorState, recordProbe, stepDetector } from './index.ts';
-import type { CatalogFacts, DetectorAction, DetectorState, ProbeOutcome } from './index.ts';
+import type { Doubt, Liveness } from '@switchyard/protocol';
+import { initialDetectorState, membersToAsk, stepDetector } from './index.ts';
+import type {
+  CatalogFacts,
+  DetectorAction,
+  DetectorState,
+  Hold,
+  MemberFacts,
+  ProbeOutcome,
+  SweepFacts,
+} from './index.ts';
 
 const TTL = 700;
 const SWEEP = 50;
 
 /** A fleet with deadlines, a catalog and probes: the detector's whole world, on a clock that the test moves. */
-function world(members: readonly string[], options: { readonly probes?: boolean } = {}) {
-  const liveness = new Map<string, Liveness>(members.map((member) => [member, 'alive']));
+function world(members: readonly string[], options: { readonly probes?: boolean; readonly askLimit?: number } = {}) {
+  const known = new Map<string, MemberFacts>();
+  const put = (member: string, more: Partial<MemberFacts> = {}): void => {
+    const before = known.get(member);
+    const fresh = { liveness: 'alive', suspectedBy: undefined, sinceMs: 0, ttlMs: TTL, probes: options.probes ?? true };
+    known.set(member, { ...(before ?? (fresh as MemberFacts)), ...more });
+  };
+  for (const member of members) put(member);
   const deadline = new Map<string, number>();
   const answers = new Map<string, ProbeOutcome>();
   const log: { atMs: number; action: DetectorAction }[] = [];
+  const holds: Hold[] = [];
   let state: DetectorState = initialDetectorState;
+  let probed: { member: string; result: { kind: 'tcp'; outcome: ProbeOutcome; tookMs: number; detail: string } }[] = [];
+  let doubts: Doubt[] = [];
   let nowMs = 10_000;
   const catalog: CatalogFacts = {
-    liveness: (member) => liveness.get(member),
-    probes: () => options.probes ?? true,
-    living: (service) =>
-      [...liveness].filter(([member, is]) => member.startsWith(`${service}/`) && is !== 'dead').length,
+    find: (member) => known.get(member),
+    count(service) {
+      const recorded = [...known].filter(([member]) => member.startsWith(`${service}/`));
+      return { recorded: recorded.length, living: recorded.filter(([, { liveness }]) => liveness !== 'dead').length };
+    },
     maxUnhealthyPercent: () => 30,
   };
+  const is = (member: string): Liveness | undefined => known.get(member)?.liveness;
   const beat = (member: string): void => {
-    if (liveness.get(member) !== 'dead') deadline.set(member, nowMs + TTL);
+    if (is(member) !== 'dead') deadline.set(member, nowMs + TTL);
+  };
+  const carryOut = (action: DetectorAction): void => {
+    const { type, member } = action;
+    if (type === 'suspect') put(member, { liveness: 'suspect', suspectedBy: action.by, sinceMs: nowMs });
+    if (type === 'revive') put(member, { liveness: 'alive', suspectedBy: undefined, sinceMs: nowMs });
+    if (type === 'evict') {
+      put(member, { liveness: 'dead', sinceMs: nowMs });
+      deadline.delete(member);
+    }
+    if (type !== 'probe') return;
+    const outcome = answers.get(member) ?? 'answered';
+    probed.push({ member, result: { kind: 'tcp', outcome, tookMs: 1, detail: `the probe ${outcome}` } });
   };
   const sweepOnce = (leader = true): void => {
-    const late = [...deadline].filter(([member, at]) => at <= nowMs && liveness.get(member) !== 'dead');
-    const back = [...liveness].filter(([member, is]) => is === 'suspect' && (deadline.get(member) ?? 0) > nowMs);
-    const step = stepDetector(
-      state,
-      {
-        leader,
-        nowMs,
-        known: [...liveness.values()].filter((is) => is !== 'dead').length,
-        passed: late.map(([member, deadlineMs]) => ({ member, deadlineMs, ttlMs: TTL })),
-        back: back.map(([member]) => ({ member })),
-        doubts: [],
-      },
-      catalog,
+    const suspects = [...known].filter(
+      ([, { liveness, suspectedBy }]) => liveness === 'suspect' && suspectedBy !== 'check',
     );
+    const asked = membersToAsk(
+      state,
+      suspects.map(([member]) => member),
+      options.askLimit ?? 512,
+    );
+    const passed = [...deadline]
+      .filter(([, at]) => at <= nowMs && at > state.cursorMs)
+      .map(([member, deadlineMs]) => ({ member, deadlineMs, ttlMs: TTL }));
+    const sweep: SweepFacts = {
+      leader,
+      nowMs,
+      roundTripMs: 1,
+      known: deadline.size,
+      late: [...deadline.values()].filter((at) => at <= nowMs + TTL / 3).length,
+      cursorMs: nowMs,
+      passed,
+      asked: asked.map((member) => ({ member, deadlineMs: deadline.get(member) })),
+      doubts,
+      probed,
+    };
+    [doubts, probed] = [[], []];
+    const step = stepDetector(state, sweep, catalog);
     state = step.state;
+    holds.push(...step.newHolds);
     for (const action of step.actions) {
       log.push({ atMs: nowMs, action });
-      if (action.type === 'suspect') liveness.set(action.member, 'suspect');
-      if (action.type === 'revive') liveness.set(action.member, 'alive');
-      if (action.type === 'evict') liveness.set(action.member, 'dead');
-      if (action.type === 'probe') {
-        const outcome = answers.get(action.member) ?? 'answered';
-        state = recordProbe(state, action.member, { kind: 'tcp', outcome, tookMs: 1, detail: `the probe ${outcome}` });
-      }
+      carryOut(action);
     }
   };
   for (const member of members) beat(member);
@@ -66,7 +103,15 @@ function world(members: readonly string[], options: { readonly probes?: boolean 
     evicted: () => log.flatMap(({ action }) => (action.type === 'evict' ? [action.member] : [])),
     evidence: (member: string) =>
       log.flatMap(({ action }) => (action.type === 'evict' && action.member === member ? [action.evidence] : []))[0],
-    is: (member: string) => liveness.get(member),
+    is,
+    put,
+    holds,
+    doubt(member: string, witness = 'd1', because: Doubt['because'] = 'connect-failed') {
+      const [service = '', id = ''] = member.split('/');
+      doubts.push({ service, id, because, detail: 'it refuses connections', witness });
+    },
+    health: () => state.health.score,
+    suspicions: () => state.suspicions.size,
     nowMs: () => nowMs,
     log,
   };
@@ -93,24 +138,23 @@ describe('the detector', () => {
   });
 
   it('asks for a suspicion until the catalog shows it, and for its probe once', () => {
-    const sweep = { leader: true, known: 9, back: [], doubts: [] };
-    const passed = [{ member: 'shop/a', deadlineMs: 10_000, ttlMs: TTL }];
     const catalog: CatalogFacts = {
-      liveness: () => 'alive',
-      probes: () => true,
-      living: () => 9,
+      find: () => ({ liveness: 'alive', suspectedBy: undefined, sinceMs: 0, ttlMs: TTL, probes: true }),
+      count: () => ({ living: 9, recorded: 9 }),
       maxUnhealthyPercent: () => 30,
     };
+    const sweep = { leader: true, known: 9, late: 1, roundTripMs: 1, passed: [], doubts: [], probed: [] };
     let state = initialDetectorState;
     const asked: string[][] = [];
     // long enough without a gap, so that no grace is left
     for (let nowMs = 5_000; nowMs <= 10_200; nowMs += 100) {
-      const step = stepDetector(state, { ...sweep, nowMs, passed: nowMs < 10_000 ? [] : passed }, catalog);
+      const silent = nowMs < 10_000 ? [] : [{ member: 'shop/a', deadlineMs: 10_000 }];
+      const step = stepDetector(state, { ...sweep, nowMs, cursorMs: nowMs, asked: silent }, catalog);
       state = step.state;
       if (step.actions.length > 0) asked.push(step.actions.map(({ type }) => type));
     }
 
-    expect(asked).toEqual([['suspect', 'probe'], ['suspect'], ['suspect']]);
+    expect(asked).toEqual([['probe', 'suspect'], ['suspect'], ['suspect']]);
   });
 
   it('gives a silent instance whose address answers a second TTL, then evicts it', () => {

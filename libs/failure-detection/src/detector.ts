@@ -1,101 +1,72 @@
 // Who is dead? A pure step from what one sweep of the deadlines showed to what should be done about it.
 //
-//   heard --deadline passes--> suspect --probe fails--------------------------> evict
-//     ^                           |
-//     |                           +--probe answers, silent for another TTL-----> evict, unless a guard holds it
-//     '--------- heard again -----'
+//   heard --deadline passes--> suspect --probe refused, or somebody else answers---------> evict
+//     |  ^                        |
+//     |  |                        +--no answer, or silent for another TTL--(guards)-------> evict, or held
+//     |  '------ heard again -----'
+//     '--somebody saw it fail--> doubted --probe refused, or somebody else answers--------> evict
+//                                   |--probe answered--> heard
+//                                   '--no answer--> suspect at once
 //
-// Guards before verdicts (the failure stories: Moleculer declares all peers dead after its own pause; Eureka keeps the dead
-// of a crowd for ever; Sentinel's TILT): after a gap in our own sweeps, whoever stalled, missing heartbeats prove nothing
-// for two TTLs, and only a refused connection or a taken address counts; a crowd that goes silent at once is probed, the dead leave and the silent stay; a service of two or more is
-// never emptied by silence alone.
-import { splitMember } from '@switchyard/protocol';
-import type { Doubt, Evidence, Liveness } from '@switchyard/protocol';
+// The detector remembers whom it suspects; a sweep brings only what changed. A silence that was not read anew in this very sweep
+// evicts nobody. Guards before verdicts: see guards.ts.
+import { memberOf } from '@switchyard/protocol';
+import type { Evidence } from '@switchyard/protocol';
+import { defaultDetectorSettings } from './detector-facts.ts';
+import type {
+  CatalogFacts,
+  DetectorAction,
+  DetectorSettings,
+  Hold,
+  MemberFacts,
+  SweepFacts,
+} from './detector-facts.ts';
+import { countCrowd, inGrace, isShaken, recentDepartures, serviceOf, stallsAfter } from './guards.ts';
+import type { Crowd, Departures, Stalls } from './guards.ts';
+import { healthAfter, initialLocalHealth } from './local-health.ts';
+import type { LocalHealth } from './local-health.ts';
+import {
+  doubtOf,
+  evidenceOf,
+  freshSuspicion,
+  isProbing,
+  isProven,
+  isSilent,
+  isUnanswered,
+  silenceOf,
+  silenceWaitMs,
+  withProbe,
+  withWitness,
+} from './suspicion.ts';
+import type { Suspicion } from './suspicion.ts';
 
-export interface DetectorSettings {
-  /** a longer time between two sweeps counts as a stall of ours */
-  readonly maxGapMs: number;
-  /** how many TTLs missing heartbeats prove nothing after a stall */
-  readonly graceTtls: number;
-  /** fewer silent instances than this are no crowd */
-  readonly crowdMinimum: number;
-  /** more than this share of all known instances silent at once is a crowd */
-  readonly crowdPercent: number;
-}
+/** Holds are told one by one; of more, the rest is told a sweep later. */
+const MAX_NEW_HOLDS = 256;
+/** Departures of one crowd that are remembered. */
+const MAX_DEPARTURES = 10_000;
 
-export const defaultDetectorSettings: DetectorSettings = Object.freeze({
-  maxGapMs: 500,
-  graceTtls: 2,
-  crowdMinimum: 3,
-  crowdPercent: 30,
-});
-
-/** How a probe ended. `answered`: the instance itself; `other`: its address answers as somebody else. */
-export type ProbeOutcome = 'answered' | 'refused' | 'timeout' | 'failed' | 'other';
-
-export interface ProbeResult {
-  readonly kind: 'http' | 'tcp' | 'grpc';
-  readonly outcome: ProbeOutcome;
-  readonly tookMs: number;
-  readonly detail: string;
-}
-
-/** What one sweep saw. Times are Redis's clock in ms. */
-export interface SweepFacts {
-  readonly leader: boolean;
-  readonly nowMs: number;
-  readonly known: number;
-  readonly passed: readonly { readonly member: string; readonly deadlineMs: number; readonly ttlMs: number }[];
-  readonly back: readonly { readonly member: string }[];
-  /** what others saw fail since the last sweep; a reason to ask, no proof */
-  readonly doubts: readonly Doubt[];
-}
-
-/** What the catalog says about an instance and its service. */
-export interface CatalogFacts {
-  liveness(member: string): Liveness | undefined;
-  /** false when its owner asked for no probes */
-  probes(member: string): boolean;
-  /** instances of the service that are not dead */
-  living(service: string): number;
-  maxUnhealthyPercent(service: string): number;
-}
-
-interface Suspicion {
-  readonly deadlineMs: number;
-  readonly ttlMs: number;
-  /** begun in a grace: nobody is told, and only evidence that is there, not evidence that is missing, counts */
-  readonly quiet: boolean;
-  readonly probing: boolean;
-  readonly probedAtMs?: number;
-  readonly probes: readonly ProbeResult[];
-  readonly held?: string;
-}
-
-export interface DetectorState {
-  /** start of the present grace; -Infinity when there is none */
-  readonly graceFromMs: number;
-  readonly lastSweepMs: number | undefined;
+export interface DetectorState extends Stalls {
+  /** deadlines up to here have been read */
+  readonly cursorMs: number;
+  readonly rescannedAtMs: number;
+  /** where the next window of questions begins */
+  readonly askFrom: number;
+  readonly health: LocalHealth;
   readonly suspicions: ReadonlyMap<string, Suspicion>;
+  readonly departures: Departures;
 }
 
 export const initialDetectorState: DetectorState = Object.freeze({
   graceFromMs: -Infinity,
+  lateFromMs: -Infinity,
   lastSweepMs: undefined,
+  cursorMs: -Infinity,
+  rescannedAtMs: -Infinity,
+  askFrom: 0,
+  health: initialLocalHealth,
   suspicions: new Map(),
+  departures: new Map(),
 });
-
-export type DetectorAction =
-  | { readonly type: 'suspect'; readonly member: string; readonly evidence: Evidence }
-  | { readonly type: 'probe'; readonly member: string }
-  | { readonly type: 'revive'; readonly member: string; readonly evidence: Evidence }
-  | { readonly type: 'evict'; readonly member: string; readonly evidence: Evidence };
-
-/** Why missing heartbeats are not acted upon, said once when it begins. */
-export interface Hold {
-  readonly member: string;
-  readonly reason: string;
-}
 
 export interface DetectorStep {
   readonly state: DetectorState;
@@ -103,91 +74,30 @@ export interface DetectorStep {
   readonly newHolds: readonly Hold[];
 }
 
-const MAX_PROBES_KEPT = 5;
-const serviceOf = (member: string): string => splitMember(member)?.service ?? '';
-
-/** True while missing heartbeats of an instance with this TTL prove nothing. */
-export const inGrace = (state: DetectorState, ttlMs: number, nowMs: number, settings: DetectorSettings): boolean =>
-  nowMs < state.graceFromMs + settings.graceTtls * ttlMs;
-
-function graceAfter(state: DetectorState, nowMs: number, settings: DetectorSettings): number {
-  const { lastSweepMs } = state;
-  const steady = lastSweepMs !== undefined && nowMs >= lastSweepMs && nowMs - lastSweepMs <= settings.maxGapMs;
-  return steady ? state.graceFromMs : nowMs;
-}
-
-function evidenceOf(suspicion: Suspicion, nowMs: number, because: Evidence['because'], detail: string): Evidence {
-  return {
-    because,
-    detail,
-    deadlineMs: suspicion.deadlineMs,
-    silentForMs: nowMs - suspicion.deadlineMs + suspicion.ttlMs,
-    probes: suspicion.probes.map(({ kind, outcome, tookMs }) => ({ kind, outcome, tookMs })),
-  };
-}
-
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-
-/** The whole picture in which one silence is judged. */
-interface Crowd {
-  readonly suspicions: ReadonlyMap<string, Suspicion>;
-  readonly known: number;
-  readonly catalog: CatalogFacts;
-  readonly settings: DetectorSettings;
-}
-
-/** Why silence alone may not evict this one now; undefined when it may. */
-function heldBy(member: string, { suspicions, known, catalog, settings }: Crowd): string | undefined {
-  const service = serviceOf(member);
-  const silent = suspicions.size;
-  let silentHere = 0;
-  for (const other of suspicions.keys()) if (serviceOf(other) === service) silentHere += 1;
-  const living = catalog.living(service);
-  if (silent >= settings.crowdMinimum && silent * 100 > known * settings.crowdPercent) {
-    return `${silent} of ${known} instances went silent together: more likely the way to us than all of them`;
+/**
+ * Whose deadlines the next sweep should read again: at most `limit` of those that are suspected here or, `alsoSuspected`, in the
+ * catalog. Those whose probe has proven them dead come first, the others take turns.
+ */
+export function membersToAsk(state: DetectorState, alsoSuspected: Iterable<string>, limit: number): string[] {
+  const all = new Set(state.suspicions.keys());
+  for (const member of alsoSuspected) all.add(member);
+  if (all.size <= limit) return [...all];
+  const asked = new Set<string>();
+  for (const [member, suspicion] of state.suspicions) {
+    if (asked.size * 2 >= limit) break;
+    if (isFirst(suspicion)) asked.add(member);
   }
-  if (silentHere >= settings.crowdMinimum && silentHere * 100 > living * catalog.maxUnhealthyPercent(service)) {
-    return `${silentHere} of ${living} instances of ${service} went silent together`;
+  const turns = [...all];
+  for (let i = 0; i < turns.length && asked.size < limit; i += 1) {
+    const member = turns[(state.askFrom + i) % turns.length];
+    if (member !== undefined) asked.add(member);
   }
-  if (living >= 2 && silentHere >= living) return `silence alone never empties a service of ${living}`;
-  return undefined;
+  return [...asked];
 }
 
-/** A verdict on one suspect: an eviction, another probe, or patience with its reason. */
-function judge(
-  member: string,
-  suspicion: Suspicion,
-  context: { nowMs: number; held: () => string | undefined; probes: boolean },
-): { readonly action?: DetectorAction; readonly held?: string } {
-  const { nowMs } = context;
-  const last = suspicion.probes.at(-1);
-  const proven = last?.outcome === 'refused' || last?.outcome === 'other';
-  if (last && !suspicion.probing && (proven || (!suspicion.quiet && last.outcome !== 'answered'))) {
-    const taken = last.outcome === 'other';
-    const detail = `no heartbeat for ${seconds(nowMs - suspicion.deadlineMs + suspicion.ttlMs)}, and ${last.detail}`;
-    const evidence = evidenceOf(suspicion, nowMs, taken ? 'address-taken' : 'probe-failed', detail);
-    return { action: { type: 'evict', member, evidence } };
-  }
-  if (suspicion.probing || suspicion.quiet) return {};
-  if (nowMs < suspicion.deadlineMs + suspicion.ttlMs) return {};
-  const held = context.held();
-  if (held === undefined) {
-    const answered = last ? ', although its address answers' : '';
-    const detail = `no heartbeat for ${seconds(nowMs - suspicion.deadlineMs + suspicion.ttlMs)}${answered}`;
-    return { action: { type: 'evict', member, evidence: evidenceOf(suspicion, nowMs, 'silence', detail) } };
-  }
-  const again = context.probes && nowMs - (suspicion.probedAtMs ?? -Infinity) >= suspicion.ttlMs;
-  return { held, ...(again ? { action: { type: 'probe', member } } : {}) };
-}
-
-function freshSuspicion(
-  seen: { member: string; deadlineMs: number; ttlMs: number; quiet: boolean; nowMs: number },
-  catalog: CatalogFacts,
-): Suspicion {
-  const { member, deadlineMs, ttlMs, quiet, nowMs } = seen;
-  const probing = catalog.probes(member);
-  return { deadlineMs, ttlMs, quiet, probing, ...(probing ? { probedAtMs: nowMs } : {}), probes: [] };
-}
+/** Whoever has been proven dead waits for nothing but a last look at its deadline. */
+const isFirst = (suspicion: Suspicion | undefined): boolean =>
+  suspicion !== undefined && isProven(suspicion) && !suspicion.probing;
 
 /** Takes in one sweep. Only a leader acts; every monitor keeps the time between its own sweeps. */
 export function stepDetector(
@@ -197,60 +107,259 @@ export function stepDetector(
   settings: DetectorSettings = defaultDetectorSettings,
 ): DetectorStep {
   const { nowMs } = sweep;
-  const graceFromMs = graceAfter(state, nowMs, settings);
-  const watching: DetectorState = { graceFromMs, lastSweepMs: nowMs, suspicions: new Map() };
+  const { late, steppedBack, ...stalls } = stallsAfter(state, nowMs, settings);
+  const health = healthAfter(steppedBack ? initialLocalHealth : state.health, {
+    nowMs,
+    late,
+    roundTripMs: sweep.roundTripMs,
+    probesEnded: sweep.probed.length,
+    probesTimedOut: sweep.probed.filter(({ result }) => result.outcome === 'timeout').length,
+  });
+  const none = { suspicions: new Map<string, Suspicion>(), departures: new Map<string, number>() };
+  const watching: DetectorState = { ...initialDetectorState, ...stalls, health, ...none };
   if (!sweep.leader) return { state: watching, actions: [], newHolds: [] };
 
-  const actions: DetectorAction[] = [];
-  const newHolds: Hold[] = [];
-  const suspicions = new Map<string, Suspicion>();
+  const round: Round = {
+    sweep,
+    catalog,
+    settings,
+    stalls,
+    health: health.score,
+    suspicions: new Map(steppedBack ? [] : state.suspicions),
+    actions: [],
+    newHolds: [],
+  };
+  takeInProbes(round);
+  takeInDeadlines(round);
+  takeInDoubts(round);
+  const departures = recentDepartures(state.departures, nowMs);
+  const crowd = countCrowd({ sweep, suspicions: round.suspicions, departures }, catalog, settings);
+  for (const [member, suspicion] of round.suspicions) {
+    const facts = catalog.find(member);
+    if (!facts || facts.liveness === 'dead') round.suspicions.delete(member);
+    else consider(round, crowd, { member, suspicion, facts });
+  }
+  for (const action of round.actions) {
+    const isOneOfMany = action.type === 'evict' && crowd.heldBy(serviceOf(action.member))?.crowd;
+    if (isOneOfMany && departures.size < MAX_DEPARTURES) departures.set(action.member, nowMs);
+  }
 
-  for (const { member } of sweep.back) {
-    if (catalog.liveness(member) !== 'suspect') continue;
-    actions.push({ type: 'revive', member, evidence: { because: 'heartbeat', detail: 'it was heard again' } });
-  }
-  for (const { member, deadlineMs, ttlMs } of sweep.passed) {
-    const liveness = catalog.liveness(member);
-    if (liveness === undefined || liveness === 'dead') continue;
-    const quiet = inGrace(watching, ttlMs, nowMs, settings);
-    // heartbeats that waited for the same stall to end come first
-    if (quiet && nowMs < graceFromMs + ttlMs / 3) continue;
-    const known = state.suspicions.get(member);
-    const same = known?.deadlineMs === deadlineMs && known.quiet === quiet;
-    const suspicion = same ? known : freshSuspicion({ member, deadlineMs, ttlMs, quiet, nowMs }, catalog);
-    suspicions.set(member, suspicion);
-    // asked for until the catalog shows it: a write can fail, or lose against another one
-    if (liveness === 'alive' && !quiet) {
-      const detail = `no heartbeat for ${seconds(nowMs - deadlineMs + ttlMs)}`;
-      actions.push({ type: 'suspect', member, evidence: evidenceOf(suspicion, nowMs, 'silence', detail) });
-    }
-    if (!same && suspicion.probing) actions.push({ type: 'probe', member });
-  }
-
-  for (const [member, suspicion] of suspicions) {
-    const verdict = judge(member, suspicion, {
-      nowMs,
-      held: () => heldBy(member, { suspicions, known: sweep.known, catalog, settings }),
-      probes: catalog.probes(member),
-    });
-    if (verdict.action) actions.push(verdict.action);
-    const probesAgain = verdict.action?.type === 'probe';
-    if (verdict.held !== undefined && suspicion.held === undefined) newHolds.push({ member, reason: verdict.held });
-    if (verdict.held !== undefined || probesAgain) {
-      suspicions.set(member, {
-        ...suspicion,
-        ...(verdict.held === undefined ? {} : { held: verdict.held }),
-        ...(probesAgain ? { probing: true, probedAtMs: nowMs } : {}),
-      });
-    }
-  }
-  return { state: { ...watching, suspicions }, actions, newHolds };
+  // not before all of them were read once
+  const isDue = nowMs - state.rescannedAtMs >= settings.rescanMs && sweep.cursorMs >= nowMs;
+  const rescans = steppedBack || stalls.graceFromMs !== state.graceFromMs || isDue;
+  const turns = sweep.asked.filter(({ member }) => !isFirst(state.suspicions.get(member))).length;
+  return {
+    state: {
+      ...stalls,
+      health,
+      cursorMs: rescans ? -Infinity : sweep.cursorMs,
+      rescannedAtMs: rescans ? nowMs : state.rescannedAtMs,
+      askFrom: (state.askFrom + turns) % 1_000_000_007,
+      suspicions: round.suspicions,
+      departures,
+    },
+    actions: round.actions,
+    newHolds: round.newHolds,
+  };
 }
 
-/** Takes in how a probe ended. A result for somebody who is no longer suspected is dropped. */
-export function recordProbe(state: DetectorState, member: string, result: ProbeResult): DetectorState {
-  const suspicion = state.suspicions.get(member);
-  if (!suspicion) return state;
-  const probes = [...suspicion.probes, result].slice(-MAX_PROBES_KEPT);
-  return { ...state, suspicions: new Map(state.suspicions).set(member, { ...suspicion, probes, probing: false }) };
+/** One step under way; its collections are its own. */
+interface Round {
+  readonly sweep: SweepFacts;
+  readonly catalog: CatalogFacts;
+  readonly settings: DetectorSettings;
+  readonly stalls: Stalls;
+  readonly health: number;
+  readonly suspicions: Map<string, Suspicion>;
+  readonly actions: DetectorAction[];
+  readonly newHolds: Hold[];
+}
+
+function takeInProbes({ sweep, suspicions }: Round): void {
+  for (const { member, result } of sweep.probed) {
+    const suspicion = suspicions.get(member);
+    if (suspicion) suspicions.set(member, withProbe(suspicion, result));
+  }
+}
+
+function takeInDeadlines(round: Round): void {
+  const { sweep, catalog, suspicions } = round;
+  const { nowMs } = sweep;
+  const silent = (member: string, deadlineMs: number, ttlMs: number): void => {
+    const known = suspicions.get(member);
+    const same = known?.deadlineMs === deadlineMs;
+    const read = { deadlineMs, readAtMs: nowMs, ttlMs };
+    suspicions.set(member, same ? { ...known, ...read } : { ...freshSuspicion(read, known?.witnesses) });
+  };
+  for (const { member, deadlineMs, ttlMs } of sweep.passed) {
+    const liveness = catalog.find(member)?.liveness;
+    if (liveness !== undefined && liveness !== 'dead') silent(member, deadlineMs, ttlMs);
+  }
+  for (const { member, deadlineMs } of sweep.asked) {
+    const facts = catalog.find(member);
+    if (deadlineMs === undefined || !facts || facts.liveness === 'dead') suspicions.delete(member);
+    else if (deadlineMs <= nowMs) silent(member, deadlineMs, facts.ttlMs);
+    else heard(round, { member, facts, deadlineMs });
+  }
+}
+
+/** Its deadline lies ahead. */
+function heard(round: Round, at: { member: string; facts: MemberFacts; deadlineMs: number }): void {
+  const { sweep, suspicions, actions } = round;
+  const { member, facts, deadlineMs } = at;
+  const suspicion = suspicions.get(member);
+  // whoever is doubted while it beats must beat again; a suspicion that lies ahead is older than a step of the clock
+  const isHeardAgain =
+    suspicion?.deadlineMs === undefined
+      ? deadlineMs - facts.ttlMs > facts.sinceMs || facts.sinceMs > sweep.nowMs
+      : deadlineMs > suspicion.deadlineMs;
+  const isSuspect = facts.liveness === 'suspect';
+  // answers end what failed checks began
+  if (isSuspect && facts.suspectedBy !== 'check' && (facts.suspectedBy !== 'doubt' || isHeardAgain)) {
+    actions.push({ type: 'revive', member, evidence: { because: 'heartbeat', detail: 'it was heard again' } });
+  }
+  if (!suspicion) return;
+  if (isSilent(suspicion) || (isSuspect && isHeardAgain && !suspicion.probing)) suspicions.delete(member);
+  else suspicions.set(member, { ...suspicion, deadlineMs, readAtMs: sweep.nowMs });
+}
+
+function takeInDoubts({ sweep, catalog, suspicions }: Round): void {
+  const { nowMs } = sweep;
+  for (const doubt of sweep.doubts) {
+    const member = memberOf(doubt.service, doubt.id);
+    const facts = catalog.find(member);
+    const known = suspicions.get(member);
+    // where the owner wants no probes there is nothing to ask: its deadline decides
+    if (!facts || facts.liveness === 'dead' || (!known && !facts.probes)) continue;
+    const witnesses = withWitness(known?.witnesses ?? [], doubt, nowMs);
+    const fresh = (): Suspicion => freshSuspicion({ deadlineMs: undefined, readAtMs: -Infinity, ttlMs: facts.ttlMs });
+    suspicions.set(member, { ...(known ?? { ...fresh(), sinceMs: nowMs }), witnesses });
+  }
+}
+
+/** One suspect on its way through a step. */
+interface Considered {
+  readonly member: string;
+  readonly suspicion: Suspicion;
+  readonly facts: MemberFacts;
+}
+
+function consider(round: Round, crowd: Crowd, { member, suspicion, facts }: Considered): void {
+  const { sweep, stalls, settings, suspicions } = round;
+  const { nowMs } = sweep;
+  const silent = isSilent(suspicion);
+  if (suspicion.told && facts.liveness === 'alive' && !silent) {
+    suspicions.delete(member);
+    return;
+  }
+  const quiet = inGrace(stalls, suspicion.ttlMs, nowMs, settings);
+  let current: Suspicion = { ...suspicion, told: suspicion.told || facts.liveness === 'suspect' };
+  if (!current.begun || current.quiet !== quiet) {
+    // heartbeats that waited for the same stall to end come first
+    const mayYetBeHeard = quiet && current.witnesses.length === 0 && nowMs < stalls.graceFromMs + current.ttlMs / 3;
+    if (mayYetBeHeard) return;
+    current = { ...current, begun: true, quiet, probes: [], sinceMs: nowMs, held: undefined };
+    if (facts.probes) current = probed(round, member, current);
+  }
+  suspicions.set(member, current);
+  const verdict = silent ? judgeSilence(round, crowd, { member, suspicion: current, facts }) : undefined;
+  if (silent) {
+    const isNews = facts.liveness === 'alive' && !quiet && current.readAtMs === nowMs;
+    if (isNews && verdict !== 'evicted') suspect(round, { member, suspicion: current, by: 'silence' });
+  } else judgeDoubt(round, { member, suspicion: current, facts });
+}
+
+const probed = ({ sweep, health, actions }: Round, member: string, suspicion: Suspicion): Suspicion => {
+  actions.push({ type: 'probe', member, patience: 1 + health });
+  return { ...suspicion, probing: true, probedAtMs: sweep.nowMs, probedDeadlineMs: suspicion.deadlineMs };
+};
+
+function suspect(round: Round, whom: { member: string; suspicion: Suspicion; by: 'silence' | 'doubt' }): void {
+  const { member, suspicion, by } = whom;
+  const { nowMs } = round.sweep;
+  const verdict =
+    by === 'silence'
+      ? ({ because: 'silence', detail: silenceOf(suspicion, nowMs) } as const)
+      : ({ because: 'probe-failed', detail: `${doubtOf(suspicion)}, and ${lastDetail(suspicion)}` } as const);
+  round.actions.push({
+    type: 'suspect',
+    member,
+    by,
+    evidence: evidenceOf(suspicion, { nowMs, health: round.health }, verdict),
+  });
+}
+
+const lastDetail = ({ probes }: Suspicion): string => probes.at(-1)?.detail ?? 'it was not asked';
+
+function evict(
+  round: Round,
+  member: string,
+  suspicion: Suspicion,
+  verdict: Pick<Evidence, 'because' | 'detail'>,
+): void {
+  const at = { nowMs: round.sweep.nowMs, health: round.health };
+  round.actions.push({ type: 'evict', member, evidence: evidenceOf(suspicion, at, verdict) });
+}
+
+/** Evidence that is there: its address refuses, or answers as somebody else, and it was not heard since. */
+function evictProven(round: Round, { member, suspicion }: Considered, what: string): 'evicted' | undefined {
+  const { nowMs } = round.sweep;
+  if (suspicion.readAtMs !== nowMs) return undefined;
+  if ((suspicion.deadlineMs ?? 0) > (suspicion.probedDeadlineMs ?? Infinity)) {
+    round.suspicions.set(member, probed(round, member, suspicion));
+    return undefined;
+  }
+  const because = suspicion.probes.at(-1)?.outcome === 'other' ? 'address-taken' : 'probe-failed';
+  evict(round, member, suspicion, { because, detail: `${what}, and ${lastDetail(suspicion)}` });
+  return 'evicted';
+}
+
+/** Somebody saw it fail, but its deadline has not passed. */
+function judgeDoubt(round: Round, whom: Considered): void {
+  const { member, suspicion, facts } = whom;
+  if (isProbing(suspicion, round.sweep.nowMs)) return;
+  if (isProven(suspicion)) evictProven(round, whom, doubtOf(suspicion));
+  else if (!isUnanswered(suspicion)) round.suspicions.delete(member);
+  else if (!suspicion.quiet && facts.liveness === 'alive') suspect(round, { member, suspicion, by: 'doubt' });
+}
+
+/** Its deadline has passed. */
+function judgeSilence(round: Round, crowd: Crowd, whom: Considered): 'evicted' | undefined {
+  const { sweep, stalls, settings, suspicions } = round;
+  const { nowMs } = sweep;
+  const { member, suspicion, facts } = whom;
+  if (isProbing(suspicion, nowMs)) return undefined;
+  if (isProven(suspicion)) return evictProven(round, whom, silenceOf(suspicion, nowMs));
+  // all that is left is evidence that is missing: read in this sweep, complete, and not after a stall
+  if (suspicion.quiet || suspicion.readAtMs !== nowMs || sweep.cursorMs < nowMs) return undefined;
+  if (isShaken(stalls, suspicion.ttlMs, nowMs, settings)) return undefined;
+  const unanswered = isUnanswered(suspicion);
+  const untilMs = (suspicion.deadlineMs ?? nowMs) + silenceWaitMs(suspicion, nowMs, round.health);
+  if (!unanswered && nowMs < untilMs) return undefined;
+  const hold = crowd.heldBy(serviceOf(member));
+  const patienceMs = settings.crowdPatienceTtls * suspicion.ttlMs * (1 + round.health);
+  const outOfPatience =
+    hold?.crowd &&
+    !hold.last &&
+    nowMs - suspicion.sinceMs >= patienceMs &&
+    suspicion.probes.every(({ outcome }) => outcome !== 'answered');
+  if (hold === undefined || (unanswered && outOfPatience)) {
+    const silence = silenceOf(suspicion, nowMs);
+    const answered = suspicion.probes.length > 0 ? ', although its address answers' : '';
+    evict(round, member, suspicion, {
+      because: unanswered ? 'probe-failed' : 'silence',
+      detail: unanswered ? `${silence}, and ${lastDetail(suspicion)}` : `${silence}${answered}`,
+    });
+    return 'evicted';
+  }
+  let held = suspicion;
+  if (held.held === undefined && round.newHolds.length < MAX_NEW_HOLDS) {
+    const verdict = { because: 'silence', detail: hold.reason } as const;
+    const evidence = evidenceOf(held, { nowMs, health: round.health }, verdict);
+    round.newHolds.push({ member, reason: hold.reason, evidence });
+    held = { ...held, held: hold.reason };
+  }
+  if (facts.probes && nowMs - held.probedAtMs >= held.ttlMs) held = probed(round, member, held);
+  suspicions.set(member, held);
+  return undefined;
 }

@@ -1,15 +1,18 @@
-export { defaultDetectorSettings, inGrace, initialDetectorState, recordProbe, stepDetector } from './detector.ts';
+export { initialDetectorState, membersToAsk, stepDetector } from './detector.ts';
+export type { DetectorState, DetectorStep } from './detector.ts';
+export { defaultDetectorSettings } from './detector-facts.ts';
 export type {
   CatalogFacts,
   DetectorAction,
   DetectorSettings,
-  DetectorState,
-  DetectorStep,
   Hold,
+  MemberFacts,
   ProbeOutcome,
   ProbeResult,
   SweepFacts,
-} from './detector.ts';
+} from './detector-facts.ts';
+export { createPhiWatch, phiAfter } from './phi.ts';
+export type { PhiWatch } from './phi.ts';
 export { isReapable } from './reap.ts';
 export { createOutlierDetector, defaultEjectionSettings, isPanic } from './ejection.ts';
 export type { Ejection, EjectionSettings, FailureKind, FailureSeen, OutlierDetector } from './ejection.ts';

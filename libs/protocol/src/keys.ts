@@ -24,11 +24,13 @@ export const keys = Object.freeze({
   ttls: key('ttls'),
   /** hash: member -> how busy the instance said it was; no part of the catalog, and no event tells of it */
   loads: key('loads'),
+  /** string: when a leading monitor last swept, milliseconds on Redis's clock; shows that the clock has stepped back */
+  swept: key('swept'),
   /** string: the default route was written once; whoever deletes it does not get it back */
   seeded: key('seeded'),
   /** string with expiry: holder of the lease */
   lease: (name: string): string => key(`lease:${name}`),
-  /** counter: last fencing token given out for the lease; never expires, never goes back */
+  /** string: fencing token of the latest holder of the lease; never expires, never goes back */
   fence: (name: string): string => key(`fence:${name}`),
   /** list: latest failovers and switchovers of a group, newest first */
   redisHistory: (group: string): string => key(`redis-history:${group}`),

@@ -19,42 +19,62 @@ export interface Sweep {
   readonly token: number;
   readonly nowMs: number;
   readonly known: number;
+  /** deadlines that have passed, or will within `horizonMs` */
+  readonly late: number;
+  /** deadlines up to here are known now; less than `nowMs` when more have passed than one look returns */
+  readonly cursorMs: number;
+  /** since the cursor that was given, oldest first */
   readonly passed: readonly PassedDeadline[];
-  /** of the suspects that were asked for: those that were heard again, with their new deadline */
-  readonly back: readonly { readonly member: string; readonly deadlineMs: number }[];
+  /** the present deadline of those that were asked for; undefined where there is none */
+  readonly asked: readonly { readonly member: string; readonly deadlineMs: number | undefined }[];
 }
 
-/** Takes or keeps the monitor's lease for `leaseMs`, and looks. Reads at most `limit` passed deadlines. */
-export async function sweep(
-  redis: Redis,
-  options: {
-    readonly holder: string;
-    readonly leaseMs: number;
-    readonly limit: number;
-    readonly suspects: readonly string[];
-  },
-): Promise<Sweep> {
+export interface SweepOptions {
+  readonly holder: string;
+  readonly leaseMs: number;
+  /** most passed deadlines to read; all that passed in the same millisecond as the last one come with it */
+  readonly limit: number;
+  /** -Infinity for a reader that knows none */
+  readonly cursorMs: number;
+  readonly horizonMs: number;
+  readonly asked: readonly string[];
+}
+
+/** Takes or keeps the monitor's lease for `leaseMs`, and looks. */
+export async function sweep(redis: Redis, options: SweepOptions): Promise<Sweep> {
+  const { holder, leaseMs, limit, cursorMs, horizonMs } = options;
   const reply = (await sweepScript.run(
     redis,
-    [keys.lease(leases.monitor), keys.fence(leases.monitor), keys.deadlines, keys.ttls],
-    [options.holder, options.leaseMs, options.limit, ...options.suspects],
-  )) as [number, number, number, number, string[], string[]];
-  const [leader, token, nowMs, known, passed, back] = reply;
+    [keys.lease(leases.monitor), keys.fence(leases.monitor), keys.deadlines, keys.ttls, keys.swept, keys.catalogMeta],
+    [holder, leaseMs, limit, cursorMs === -Infinity ? '-inf' : cursorMs, Math.round(horizonMs), ...options.asked],
+  )) as [number, number, number, number, number, number, string[], string[]];
+  const [leader, token, nowMs, known, late, cursor, passed, asked] = reply;
   return {
     leader: leader === 1,
     token,
     nowMs,
     known,
+    late,
+    cursorMs: cursor,
     passed: Array.from({ length: passed.length / 3 }, (_, i) => ({
       member: passed[3 * i] ?? '',
       deadlineMs: Number(passed[3 * i + 1]),
       ttlMs: Number(passed[3 * i + 2]),
     })),
-    back: Array.from({ length: back.length / 2 }, (_, i) => ({
-      member: back[2 * i] ?? '',
-      deadlineMs: Number(back[2 * i + 1]),
-    })),
+    asked: options.asked.map((member, i) => ({ member, deadlineMs: asked[i] ? Number(asked[i]) : undefined })),
   };
+}
+
+/** The deadlines that lie furthest back, at most `limit` of them. Costs Redis about 1 ms for 3,000. */
+export async function readDeadlines(
+  redis: Redis,
+  limit: number,
+): Promise<readonly { readonly member: string; readonly deadlineMs: number }[]> {
+  const reply = await redis.zrange(keys.deadlines, 0, String(limit - 1), 'WITHSCORES');
+  return Array.from({ length: reply.length / 2 }, (_, i) => ({
+    member: reply[2 * i] ?? '',
+    deadlineMs: Number(reply[2 * i + 1]),
+  }));
 }
 
 /** Gives the monitor's lease back, so that another one leads at once. */
