@@ -1,6 +1,6 @@
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { eventually, startRedis } from '@switchyard/testing';
+import { eventually, startRedis, startSentinelGroup } from '@switchyard/testing';
 import type { TestRedis } from '@switchyard/testing';
 import { ask } from '../src/api.ts';
 import { createSmallStack } from '../src/small-stack.ts';
@@ -144,6 +144,75 @@ describe('instances that live', () => {
     }
     throw new Error('nobody leads');
   }
+});
+
+describe('instances whose Redis fails over and loses its last second', () => {
+  it('stay, with what was written in that second, and no revision comes twice', async () => {
+    const group = await startSentinelGroup({ replicas: 1, downAfterMs: 1_000 });
+    const stack = createSmallStack({ SWITCHYARD_REDIS_SENTINELS: group.sentinelAddresses });
+    try {
+      const registry = await stack.start('registry', {});
+      await Promise.all([1, 2].map(() => stack.start('heartbeat-monitor', {})));
+      const starts = Array.from({ length: 3 }, () =>
+        stack.start('demo-backend', {
+          SWITCHYARD_REGISTRY_URL: registry.url,
+          SWITCHYARD_DEMO_BEATS: 'registry',
+          SWITCHYARD_DEMO_SERVICE: 'shop',
+          SWITCHYARD_DEMO_TTL: `${TTL_MS}ms`,
+        }),
+      );
+      const [changed] = await Promise.all(starts);
+      const path = `${registry.url}/v1/services/shop/instances`;
+      const alive = async (): Promise<void> => {
+        const { body } = await ask<{ instances: { liveness: string }[] }>(path);
+        expect(body.instances.filter(({ liveness }) => liveness === 'alive')).toHaveLength(3);
+      };
+      await eventually(alive, { timeoutMs: 10_000 });
+      const witness = await stack.watch(registry.url, 'shop');
+      const primary = await group.primary();
+      // the replica is sent away and not let in again; who writes notices nothing
+      const replica = group.nodes.find(({ port }) => port !== primary.port);
+      for (const [name, value] of [
+        ['masteruser', 'nobody'],
+        ['masterauth', 'wrong'],
+      ] as const) {
+        await replica?.cli('CONFIG', 'SET', name, value);
+      }
+      await primary.cli('CLIENT', 'KILL', 'TYPE', 'replica');
+      const patched = await ask<{ revision: number }>(`${path}/${changed?.name}`, {
+        method: 'PATCH',
+        body: { weight: 4, reason: 'in the second that is lost' },
+      });
+      expect(patched.status).toBe(200);
+      await pause(500);
+
+      await primary.kill();
+
+      await group.primaryOtherThan(primary);
+      await eventually(
+        async () => {
+          const { status } = await ask(`${path}/${changed?.name}`, { method: 'PATCH', body: { weight: 5 } });
+          expect(status).toBe(200);
+        },
+        { timeoutMs: 15_000 },
+      );
+      await pause(4 * TTL_MS);
+      const { body } = await ask<{ weight: number; revision: number }>(`${path}/${changed?.name}`);
+      expect(body.weight).toBe(5);
+      expect(body.revision).toBeGreaterThan(patched.body.revision + 2 ** 19);
+      const { body: past } = await ask<{ events: { type: string; data: { writtenBack?: number } }[] }>(
+        `${registry.url}/v1/events?topics=catalog&limit=100`,
+      );
+      expect(past.events[0]).toMatchObject({ type: 'catalog.reset', data: { writtenBack: 1 } });
+      await eventually(alive, { timeoutMs: 10_000 });
+      await witness.stop();
+      expect(witness.events.filter(({ type }) => /evicted|deregistered|reaped/.test(type))).toEqual([]);
+      expect(witness.fewest()).toBe(3);
+    } finally {
+      await stack.stop();
+      await group.stop();
+    }
+  });
 });
 
 describe('instances that die', () => {
