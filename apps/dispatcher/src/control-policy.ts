@@ -24,6 +24,8 @@ const owners: readonly (readonly [prefix: string, app: string])[] = [
   ['/v1/routes', 'registry'],
   ['/v1/events', 'registry'],
   ['/v1/stream', 'registry'],
+  ['/v1/liveness', 'registry'],
+  ['/v1/heartbeats', 'registry'],
   ['/v1/redis', 'replication-manager'],
   ['/v1/backups', 'backup-worker'],
   ['/v1/restores', 'backup-worker'],

@@ -10,10 +10,19 @@ import {
 } from '@switchyard/catalog';
 import type { CatalogStore, Decision, InstanceRef, Precondition, Versioned } from '@switchyard/catalog';
 import { memberOf, ok, refuse } from '@switchyard/protocol';
-import type { Instance, InstanceInput, InstancePatch, Result, ServicePolicy, TrafficRoute } from '@switchyard/protocol';
-import { beat, decideAndCommit } from '@switchyard/redis';
-import type { CatalogFeed, Redis } from '@switchyard/redis';
+import type {
+  Instance,
+  InstanceInput,
+  InstancePatch,
+  LoadReport,
+  Result,
+  ServicePolicy,
+  TrafficRoute,
+} from '@switchyard/protocol';
+import { decideAndCommit } from '@switchyard/redis';
+import type { CatalogFeed } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
+import type { LivenessParts } from './liveness-parts.ts';
 
 /** A stored document and whether this request made it. */
 export interface Written<T> {
@@ -27,7 +36,7 @@ export interface Written<T> {
  */
 export interface CatalogService {
   register(ref: InstanceRef, input: InstanceInput, precondition?: Precondition): Promise<Result<Written<Instance>>>;
-  heartbeat(ref: InstanceRef): Promise<Result<null>>;
+  heartbeat(ref: InstanceRef, load?: LoadReport): Promise<Result<null>>;
   patch(ref: InstanceRef, patch: InstancePatch, precondition?: Precondition): Promise<Result<Instance>>;
   deregister(ref: InstanceRef, reason: string, precondition?: Precondition): Promise<Result<null>>;
   putService(
@@ -49,14 +58,15 @@ const gone = (what: string): Result<never> =>
 /** A reader that asks right after its own write waits at most this long for the feed. */
 const READ_YOUR_WRITE_MS = 300;
 
-/** The service over `store`, with heartbeats on `redis`; `feed` is where this registry reads from. */
+/** The service over `store`, with the beats and loads of `liveness`; `feed` is where this registry reads from. */
 export function createCatalogService(options: {
   readonly store: CatalogStore;
-  readonly redis: Redis;
+  readonly liveness: Pick<LivenessParts, 'beats' | 'loads'>;
   readonly feed: CatalogFeed;
   readonly clock: Clock;
 }): CatalogService {
-  const { store, redis, feed, clock } = options;
+  const { store, liveness, feed, clock } = options;
+  const { beats, loads } = liveness;
   /** Decides on what `read` finds, commits, and answers with what is stored then. */
   const write = async <T extends { readonly revision: number }>(
     what: string,
@@ -96,11 +106,13 @@ export function createCatalogService(options: {
         },
       );
       // the same document again changes nothing, but it is a sign of life
-      if (written.ok) await beat(redis, [memberOf(ref.service, ref.id)]);
+      if (written.ok) await beats.beatAll([memberOf(ref.service, ref.id)]);
       return written;
     },
-    async heartbeat(ref) {
-      const unknown = await beat(redis, [memberOf(ref.service, ref.id)]);
+    async heartbeat(ref, load) {
+      const member = memberOf(ref.service, ref.id);
+      const unknown = await beats.beatAll([member]);
+      if (load && unknown.length === 0) loads.report(member, load);
       return unknown.length === 0
         ? ok(null)
         : refuse('unknown_instance', `instance ${ref.id} of service ${ref.service} is not registered, or was evicted`);

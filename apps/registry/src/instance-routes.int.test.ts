@@ -1,4 +1,4 @@
-import { instanceViewSchema, keys } from '@switchyard/protocol';
+import { observedInstanceSchema, keys } from '@switchyard/protocol';
 import { eventually, startRedis } from '@switchyard/testing';
 import type { TestRedis } from '@switchyard/testing';
 import { problemIn, startRegistry } from './registry-fixture.ts';
@@ -24,7 +24,7 @@ describe('the endpoints of instances', () => {
     const made = await put('a');
 
     expect(made.status).toBe(201);
-    expect(instanceViewSchema.parse(made.body)).toEqual(made.body);
+    expect(observedInstanceSchema.parse(made.body)).toEqual(made.body);
     expect(made.body).toMatchObject({
       service: 'shop',
       id: 'a',

@@ -1,5 +1,4 @@
 // Which endpoints does the catalog have for instances?
-import { presentInstance } from '@switchyard/catalog';
 import type { Route } from '@switchyard/http';
 import { route } from '@switchyard/http';
 import {
@@ -7,26 +6,37 @@ import {
   instanceIdSchema,
   instanceInputSchema,
   instancePatchSchema,
-  instanceViewSchema,
   livenessSchema,
+  observedInstanceSchema,
   refuse,
   serviceNameSchema,
 } from '@switchyard/protocol';
 import type { CatalogFeed } from '@switchyard/redis';
 import { z } from 'zod';
 import type { CatalogService } from './catalog-service.ts';
+import type { LivenessLoads } from './liveness-loads.ts';
 import { etagOf, ifMatchOf } from './preconditions.ts';
 import { answerFrom } from './reading.ts';
 import type { WatchHub } from './watch-hub.ts';
 import { answerWhenNewer, LONG_POLL_DESCRIPTION, longPollTimeoutMs, waitQuery } from './watch-reading.ts';
 
 const ref = z.object({ service: serviceNameSchema, id: instanceIdSchema });
-const listSchema = z.object({ instances: z.array(instanceViewSchema) }).meta({ id: 'Instances' });
+const listSchema = z.object({ instances: z.array(observedInstanceSchema) }).meta({ id: 'Instances' });
 const tags = ['catalog'];
 const path = '/v1/services/:service/instances/:id';
 
 /** Routes below `/v1/services/{service}/instances`. */
-export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: WatchHub): Route[] => [
+export const instanceRoutes = ({
+  catalog,
+  feed,
+  hub,
+  loads,
+}: {
+  readonly catalog: CatalogService;
+  readonly feed: CatalogFeed;
+  readonly hub: WatchHub;
+  readonly loads: LivenessLoads;
+}): Route[] => [
   route({
     method: 'get',
     path: '/v1/services/:service/instances',
@@ -37,18 +47,20 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: 
     params: z.object({ service: serviceNameSchema }),
     query: z.strictObject({ liveness: livenessSchema.optional(), ...waitQuery }),
     responses: { 200: { description: 'The instances', schema: listSchema } },
-    handle: ({ params: { service }, query, signal }) =>
-      answerWhenNewer({ feed, hub }, { service, query, signal }, (view) => {
+    handle: async ({ params: { service }, query, signal }) => {
+      await loads.refresh();
+      return await answerWhenNewer({ feed, hub }, { service, query, signal }, (view) => {
         const all = [...view.instancesOf(service)];
         if (all.length === 0 && !view.policyOf(service)) {
           return refuse('not_found', `there is no service named ${service}`).error;
         }
         const instances = all
           .filter((instance) => query.liveness === undefined || instance.liveness === query.liveness)
-          .map(presentInstance)
+          .map((instance) => loads.present(instance))
           .sort((a, b) => (a.id < b.id ? -1 : 1));
         return { status: 200, body: { instances } };
-      }),
+      });
+    },
   }),
   route({
     method: 'get',
@@ -56,13 +68,15 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: 
     summary: 'One instance',
     tags,
     params: ref,
-    responses: { 200: { description: 'The instance', schema: instanceViewSchema } },
-    handle: ({ params }) =>
-      answerFrom(feed, (view) => {
+    responses: { 200: { description: 'The instance', schema: observedInstanceSchema } },
+    handle: async ({ params }) => {
+      await loads.refresh();
+      return answerFrom(feed, (view) => {
         const found = view.instance(params.service, params.id);
         if (!found) return refuse('not_found', `instance ${params.id} of service ${params.service} is not known`).error;
-        return { status: 200, body: presentInstance(found), headers: etagOf(found.revision) };
-      }),
+        return { status: 200, body: loads.present(found), headers: etagOf(found.revision) };
+      });
+    },
   }),
   route({
     method: 'put',
@@ -72,8 +86,8 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: 
     params: ref,
     body: instanceInputSchema,
     responses: {
-      200: { description: 'It was known', schema: instanceViewSchema },
-      201: { description: 'It is new', schema: instanceViewSchema },
+      200: { description: 'It was known', schema: observedInstanceSchema },
+      201: { description: 'It is new', schema: observedInstanceSchema },
     },
     handle: async ({ params, body, headers }) => {
       const ifMatch = ifMatchOf(headers);
@@ -81,7 +95,7 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: 
       const written = await catalog.register(params, body, ifMatch.value);
       if (!written.ok) return written.error;
       const { document, created } = written.value;
-      return { status: created ? 201 : 200, body: presentInstance(document), headers: etagOf(document.revision) };
+      return { status: created ? 201 : 200, body: loads.present(document), headers: etagOf(document.revision) };
     },
   }),
   route({
@@ -92,8 +106,8 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: 
     params: ref,
     body: heartbeatBodySchema.optional(),
     responses: { 204: { description: 'Heard' } },
-    handle: async ({ params }) => {
-      const heard = await catalog.heartbeat(params);
+    handle: async ({ params, body }) => {
+      const heard = await catalog.heartbeat(params, body?.load);
       return heard.ok ? { status: 204 } : heard.error;
     },
   }),
@@ -105,13 +119,13 @@ export const instanceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: 
     tags,
     params: ref,
     body: instancePatchSchema,
-    responses: { 200: { description: 'The instance now', schema: instanceViewSchema } },
+    responses: { 200: { description: 'The instance now', schema: observedInstanceSchema } },
     handle: async ({ params, body, headers }) => {
       const ifMatch = ifMatchOf(headers);
       if (!ifMatch.ok) return ifMatch.error;
       const patched = await catalog.patch(params, body, ifMatch.value);
       if (!patched.ok) return patched.error;
-      return { status: 200, body: presentInstance(patched.value), headers: etagOf(patched.value.revision) };
+      return { status: 200, body: loads.present(patched.value), headers: etagOf(patched.value.revision) };
     },
   }),
   route({

@@ -48,7 +48,7 @@ export function createIntake(options: {
     }
     const message = decodeJson(heartbeatMessageSchema, text, 'the heartbeat');
     if (!message.ok) return refused(channel, message.error);
-    const heard = await catalog.heartbeat(message.value);
+    const heard = await catalog.heartbeat(message.value, message.value.load);
     return heard.ok ? undefined : refused(channel, heard.error);
   };
   const onMessage = (channel: string, text: string): void => {

@@ -11,8 +11,15 @@ await runService('registry', (context) => {
   const { name, env, clock, logger, health, version, instanceId } = context;
   const config = loadConfig(registryConfig, { env, app: name });
   const connections = createRedis(redisSettingsOf(config.redis), { logger, name: instanceId });
-  const { app, components, store, redis } = createRegistry({ ...context, connections });
-  const server = httpServer({ name: 'api', host: config.host, port: config.port, app });
+  const { app, upgrades, components, store, redis } = createRegistry({ ...context, connections });
+  const server = httpServer({
+    name: 'api',
+    host: config.host,
+    port: config.port,
+    app,
+    upgrades,
+    maxConnections: 32_768,
+  });
   const service = platformService(name);
   const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
   const input = instanceInputSchema.parse({ url, version, check: { type: 'http', path: '/livez' } });

@@ -31,7 +31,7 @@ export async function startRegistry(port: number, options: { readonly waits?: bo
     { kind: 'single', endpoint: { host: '127.0.0.1', port }, group: 'main' },
     { logger, name: 'test' },
   );
-  const { app, components } = createRegistry({
+  const { app, upgrades, components } = createRegistry({
     connections,
     instanceId: 'registry-test',
     version: '0.0.0',
@@ -40,7 +40,7 @@ export async function startRegistry(port: number, options: { readonly waits?: bo
     metrics: createMetrics(),
     health,
   });
-  const server = httpServer({ name: 'api', host: '127.0.0.1', port: 0, app });
+  const server = httpServer({ name: 'api', host: '127.0.0.1', port: 0, app, upgrades });
   const parts: readonly Component[] = [server, ...components];
   for (const part of parts) await part.start?.(new AbortController().signal);
   const { host, port: own } = server.address();

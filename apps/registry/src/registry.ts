@@ -2,6 +2,7 @@
 import type { RequestListener } from 'node:http';
 import type { CatalogStore } from '@switchyard/catalog';
 import { createApi } from '@switchyard/http';
+import type { Upgrade } from '@switchyard/http';
 import {
   createCatalogFeed,
   createCatalogStore,
@@ -17,6 +18,7 @@ import { eventRoutes } from './event-routes.ts';
 import { watchFeed } from './feed-health.ts';
 import { instanceRoutes } from './instance-routes.ts';
 import { createIntake } from './intake.ts';
+import { createLivenessParts } from './liveness-parts.ts';
 import { createSeeder } from './seed.ts';
 import { serviceRoutes, trafficRoutes } from './setting-routes.ts';
 import { createWatchHub } from './watch-hub.ts';
@@ -24,6 +26,8 @@ import { createWatchHub } from './watch-hub.ts';
 export interface Registry {
   /** The catalog's API, for a listener. */
   readonly app: RequestListener;
+  /** The liveness connections of agents, for the same listener. */
+  readonly upgrades: readonly Upgrade[];
   /** In the order of their start. */
   readonly components: readonly Component[];
   readonly store: CatalogStore;
@@ -45,12 +49,14 @@ export function createRegistry(context: {
   const store = createCatalogStore(redis, instanceId);
   const feed = createCatalogFeed({ store, subscriber: connections.connect('subscriber'), clock, logger });
   const hub = createWatchHub({ feed, clock, logger, metrics });
-  const catalog = createCatalogService({ store, redis, feed, clock });
+  const liveness = createLivenessParts({ redis, feed, witness: instanceId, clock, logger, metrics });
+  const catalog = createCatalogService({ store, liveness, feed, clock });
   const app = createApi({
     title: 'Switchyard registry',
     version,
     routes: [
-      ...instanceRoutes(catalog, feed, hub),
+      ...instanceRoutes({ catalog, feed, hub, loads: liveness.loads }),
+      ...liveness.routes,
       drainRoute({ store, board: createDispatcherBoard(redis) }),
       ...serviceRoutes(catalog, feed, hub),
       ...trafficRoutes(catalog, feed),
@@ -66,9 +72,10 @@ export function createRegistry(context: {
     hub,
     feed,
     watchFeed({ feed, health, metrics, clock, logger }),
+    ...liveness.components,
     createEpochKeeper({ store, redis, feed, clock, logger }),
     createSeeder({ catalog, feed, redis, clock, logger }),
     createIntake({ catalog, subscriber: connections.connect('subscriber'), clock, logger }),
   ];
-  return { app, components, store, redis };
+  return { app, upgrades: liveness.upgrades, components, store, redis };
 }
