@@ -31,5 +31,13 @@ export const monitorConfig = {
     max: 60_000,
     doc: 'How long a suspect may take to answer its probe, unless its registration says otherwise.',
   }),
+  allowExec: setting.list({
+    env: 'SWITCHYARD_MONITOR_ALLOW_EXEC',
+    default: [],
+    maxItems: 32,
+    item: /^\/[^\0,]*$/,
+    itemName: 'an absolute path',
+    doc: 'Programs that the onActivate of a service may run here, by absolute path; none unless named. Whoever can write a policy can run these with any arguments.',
+  }),
   redis: redisSettings,
 } as const;
