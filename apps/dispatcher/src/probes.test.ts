@@ -38,7 +38,7 @@ async function worldOf(instances: readonly Instance[], more: Partial<ProbesOptio
   const feed = fakeFeed();
   const broken = new Set<string>();
   const asked: { readonly id: string; readonly atMs: number }[] = [];
-  const ask = (instance: Instance): Promise<ProbeEnd> => {
+  const ask = (instance: Instance): Promise<Omit<ProbeEnd, 'heard'>> => {
     asked.push({ id: instance.id, atMs: clock.monotonicMs() });
     return Promise.resolve(
       broken.has(instance.id)

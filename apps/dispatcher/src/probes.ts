@@ -39,7 +39,7 @@ export interface ProbesStatus {
 export interface ProbesOptions {
   readonly feed: Pick<CatalogFeed, 'status'>;
   /** Never rejects; ends within the timeout. */
-  readonly probe: (instance: Instance, timeoutMs: number) => Promise<ProbeEnd>;
+  readonly probe: (instance: Instance, timeoutMs: number) => Promise<Omit<ProbeEnd, 'heard'>>;
   /** Redis is away when it was silent for so long. */
   readonly afterMs: number;
   /** For an instance whose check does not say. */

@@ -7,9 +7,9 @@ import type { Checked, ProbeResult } from '@switchyard/failure-detection';
 /** Kept with a verdict, the latest. */
 const MOST_PROBES = 5;
 
-/** What is to be done about an instance now: asked for until the catalog shows it. */
+/** What is to be done about an instance now: asked for until the catalog shows it. `return`: it was evicted, and answers. */
 export interface CheckVerdict {
-  readonly type: 'suspect' | 'revive';
+  readonly type: 'suspect' | 'revive' | 'return';
   readonly evidence: Evidence;
 }
 
@@ -22,6 +22,10 @@ export interface CheckResults {
   /** Learns what the catalog holds against them, and forgets those who are gone or others now. */
   keep(all: readonly { readonly checked: Checked; readonly instance: Instance }[]): void;
 }
+
+/** Only answers to its check end that: what checks began, and the death of one that nobody else would bring back. */
+const isHeldAgainst = ({ liveness, suspectedBy }: Instance): boolean =>
+  liveness === 'dead' || (liveness === 'suspect' && suspectedBy === 'check');
 
 /** Nobody fails. */
 export function createCheckResults(): CheckResults {
@@ -43,9 +47,10 @@ export function createCheckResults(): CheckResults {
         if (answered || instance.liveness !== 'alive') return undefined;
         return { type: 'suspect', evidence: { because: 'check-failed', detail: reason, probes: shown } };
       }
-      if (!answered || instance.liveness !== 'suspect' || instance.suspectedBy !== 'check') return undefined;
+      if (!answered || !isHeldAgainst(instance)) return undefined;
       const detail = `it answers its check again: ${result.detail}`;
-      return { type: 'revive', evidence: { because: 'check-answered', detail, probes: shown } };
+      const type = instance.liveness === 'dead' ? 'return' : 'revive';
+      return { type, evidence: { because: 'check-answered', detail, probes: shown } };
     },
     isTurning(member) {
       const { service, id } = nameOf(member);
@@ -60,7 +65,7 @@ export function createCheckResults(): CheckResults {
         if (known.get(member)?.version === version) continue;
         known.set(member, { version, probes: [] });
         watch.forget(instance.service, instance.id);
-        if (instance.liveness !== 'suspect' || instance.suspectedBy !== 'check') continue;
+        if (!isHeldAgainst(instance)) continue;
         watch.adopt(instance.service, instance.id, instance.livenessReason ?? 'it fails its check');
       }
       for (const member of known.keys()) {

@@ -7,6 +7,7 @@ import type { CheckBeat } from '@switchyard/redis';
 import { createLogger, createMetrics } from '@switchyard/runtime';
 import { manualClock } from '@switchyard/testing';
 import { createChecks } from './checks.ts';
+import type { ChecksOptions } from './checks.ts';
 
 const logger = createLogger('test', { env: { SWITCHYARD_LOG_LEVEL: 'silent' } });
 const check = { type: 'http', path: '/health', interval: '1s' } as const;
@@ -80,12 +81,13 @@ function world(...start: readonly Instance[]) {
       reached: () => Promise.resolve(),
       refresh: () => undefined,
     },
-    async probe(instance) {
+    async probe(instance): ReturnType<ChecksOptions['probe']> {
       asked.push(instance.id);
       if (is.slow) await new Promise<void>((resolve) => waiting.push(resolve));
       const outcome = outcomes.get(instance.id) ?? 'answered';
       const kind = instance.check?.type === 'tcp' ? 'tcp' : 'http';
-      return { kind, outcome, tookMs: 3, detail: outcome === 'answered' ? 'its check answered 200' : `it ${outcome}` };
+      const detail = outcome === 'answered' ? 'its check answered 200' : `it ${outcome}`;
+      return { kind, outcome, tookMs: 3, detail, heard: kind === 'http' && ['answered', 'failed'].includes(outcome) };
     },
     beat(batch) {
       beats.push(...batch);
@@ -125,7 +127,7 @@ describe('checks that are made all the time', () => {
       instanceOf('a'),
       instanceOf('tcp', { check: { type: 'tcp', interval: '1s' } }),
       instanceOf('asked-when-suspected', { check: { type: 'http' } }),
-      instanceOf('dead', { liveness: 'dead' }),
+      instanceOf('dead', { liveness: 'dead', check: { type: 'tcp', interval: '1s' } }),
     );
     await start();
     await clock.advance(4_500);
@@ -163,6 +165,42 @@ describe('checks that are made all the time', () => {
     ]);
     expect(instances.get('shop/a')).toMatchObject({ liveness: 'alive' });
     expect(instances.get('shop/a')).not.toHaveProperty('suspectedBy');
+  });
+
+  it('hear a process that says it is not well: it is suspect, and alive', async () => {
+    const { beats, clock, commits, outcomes, start } = world(instanceOf('a'), instanceOf('b'));
+    outcomes.set('a', 'failed');
+    outcomes.set('b', 'timeout');
+    await start();
+    await clock.advance(10_000);
+
+    expect(new Set(beats.map(({ member }) => member))).toEqual(new Set(['shop/a']));
+    expect(commits).toEqual([
+      ['instance.suspected', 'shop/a'],
+      ['instance.suspected', 'shop/b'],
+    ]);
+  });
+
+  it('bring one back that was evicted, when it answers again, as it was registered', async () => {
+    const zone = 'z1';
+    const { asked, beats, clock, commits, instances, outcomes, start } = world(
+      instanceOf('a', { liveness: 'dead', livenessReason: 'its address refuses connections', weight: 5, zone }),
+    );
+    outcomes.set('a', 'refused');
+    await start();
+    await clock.advance(5_000);
+    expect([commits, beats]).toEqual([[], []]);
+
+    const before = asked.length;
+    outcomes.set('a', 'answered');
+    await clock.advance(1_500);
+
+    expect(commits).toEqual([['instance.registered', 'shop/a']]);
+    expect(asked.length - before).toBeGreaterThanOrEqual(2);
+    expect(instances.get('shop/a')).toMatchObject({ liveness: 'alive', incarnation: 2, ttlMs: 3_000, zone, check });
+    expect(instances.get('shop/a')).not.toHaveProperty('livenessReason');
+    await clock.advance(3_000);
+    expect([commits.length, beats.length > 0]).toEqual([1, true]);
   });
 
   it('count as its owner asks', async () => {

@@ -1,19 +1,21 @@
 // Who fails the check that its owner asked for? The monitor that leads asks all the time: `fall` failures in a row make an instance
-// suspect, `rise` answers end that. An answer over HTTP or gRPC is a heartbeat, too: whoever is registered once and answers stays.
+// suspect, `rise` answers end that. What its application says over HTTP or gRPC is a heartbeat, too: whoever is registered once
+// stays while it is there, and comes back by answers until its record is reaped.
 //
 //   Only while this monitor leads, so while it reaches Redis; what began before a stall of its own counts for nothing.
-import { reviveInstance, suspectInstance } from '@switchyard/catalog';
-import type { CatalogStore, CatalogView } from '@switchyard/catalog';
-import { checkPlanOf, createCheckSchedule } from '@switchyard/failure-detection';
-import type { Checked, CheckTurn, ProbeResult } from '@switchyard/failure-detection';
+import type { CatalogStore } from '@switchyard/catalog';
+import { createCheckSchedule } from '@switchyard/failure-detection';
+import type { CheckTurn, ProbeResult } from '@switchyard/failure-detection';
 import { leases, memberOf } from '@switchyard/protocol';
 import type { Instance } from '@switchyard/protocol';
 import type { CatalogFeed, CheckBeat } from '@switchyard/redis';
 import { createTicker } from '@switchyard/runtime';
 import type { Clock, Component, Logger, Metrics } from '@switchyard/runtime';
+import { changeBy } from './check-changes.ts';
 import { createCheckHeartbeats } from './check-heartbeats.ts';
 import { createCheckResults } from './check-results.ts';
 import type { CheckVerdict } from './check-results.ts';
+import { checkedIn, versionOf } from './checked-instances.ts';
 import type { Monitor } from './monitor.ts';
 
 const LOOK_EVERY_MS = 50;
@@ -45,7 +47,7 @@ export interface ChecksOptions {
   readonly store: Pick<CatalogStore, 'commit'>;
   readonly feed: Pick<CatalogFeed, 'view' | 'listen' | 'reached' | 'refresh'>;
   /** Never rejects; ends within the timeout. */
-  readonly probe: (instance: Instance, timeoutMs: number) => Promise<ProbeResult>;
+  readonly probe: (instance: Instance, timeoutMs: number) => Promise<ProbeResult & { readonly heard: boolean }>;
   readonly beat: (beats: readonly CheckBeat[]) => Promise<readonly (number | undefined)[]>;
   /** For a check that does not say, or the interval if that is shorter. */
   readonly timeoutMs: number;
@@ -54,21 +56,6 @@ export interface ChecksOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-}
-
-const versionOf = ({ incarnation, url, check }: Instance): string => JSON.stringify([incarnation, url, check]);
-
-/** Everybody whose check is made all the time. */
-function* checkedIn(view: CatalogView): Generator<{ readonly checked: Checked; readonly instance: Instance }> {
-  for (const instance of view.all()) {
-    const plan = instance.check?.interval === undefined ? undefined : checkPlanOf(instance.check);
-    if (plan === undefined || instance.liveness === 'dead') continue;
-    // the first answer has to come before the deadline of somebody who does not beat by itself
-    const firstWithinMs = Math.min(plan.intervalMs, instance.ttlMs / 2);
-    const urgent = instance.liveness === 'suspect' && instance.suspectedBy !== 'check';
-    const member = memberOf(instance.service, instance.id);
-    yield { checked: { member, version: versionOf(instance), plan, firstWithinMs, urgent }, instance };
-  }
 }
 
 /** Nobody is asked yet. */
@@ -96,11 +83,10 @@ export function createChecks(options: ChecksOptions): Checks {
   const carryOut = async (instance: Instance, { type, evidence }: CheckVerdict): Promise<void> => {
     const { fencingToken } = monitor.status();
     const complete = { ...evidence, fencingToken, monitor: id };
-    const nowMs = clock.unixMs();
-    const decision =
-      type === 'suspect'
-        ? suspectInstance(instance, complete, nowMs, 'check')
-        : reviveInstance(instance, complete, nowMs);
+    const decision = changeBy[type](instance, complete, {
+      nowMs: clock.unixMs(),
+      settings: feed.view.policyOf(instance.service),
+    });
     if (decision.type === 'unchanged') return;
     const outcome = await store.commit(decision.commit, { lease: leases.monitor, token: fencingToken });
     // a conflict means that it changed meanwhile: the next result decides anew
@@ -113,18 +99,21 @@ export function createChecks(options: ChecksOptions): Checks {
   };
 
   /** What a result is worth, and to whom. */
-  const take = async ({ checked, beganMs }: CheckTurn, result: ProbeResult): Promise<void> => {
+  const take = async (
+    { checked, beganMs }: CheckTurn,
+    { heard, ...result }: ProbeResult & { heard: boolean },
+  ): Promise<void> => {
     const nowMs = clock.monotonicMs();
     const instance = feed.view.member(checked.member);
     if (!leading || beganMs < steadyMs || nowMs - lookedMs > MOST_GAP_MS) return;
-    if (instance === undefined || instance.liveness === 'dead' || versionOf(instance) !== checked.version) return;
-    if (result.outcome === 'answered' && result.kind !== 'tcp') {
+    if (instance === undefined || versionOf(instance) !== checked.version) return;
+    if (heard && instance.liveness !== 'dead') {
       heartbeats.answered(checked, INTERVALS_TO_MISS * checked.plan.intervalMs);
     }
     const verdict = results.record(checked, result, instance);
     if (verdict === undefined) return;
     await carryOut(instance, verdict);
-    if (verdict.type === 'revive' || (result.outcome !== 'refused' && result.outcome !== 'other')) return;
+    if (verdict.type !== 'suspect' || (result.outcome !== 'refused' && result.outcome !== 'other')) return;
     // nobody is there, or somebody else: one more probe may evict it
     const { service, id: doubted } = instance;
     monitor.doubt({

@@ -8,9 +8,11 @@ export interface ProbeEnd {
   readonly tookMs: number;
   /** For people, about the instance: "its address refuses connections". */
   readonly detail: string;
+  /** True when its application said something, be it that it is not well; the kernel alone may say that a port is open. */
+  readonly heard: boolean;
 }
 
-export type Ending = Pick<ProbeEnd, 'outcome' | 'detail'>;
+export type Ending = Pick<ProbeEnd, 'outcome' | 'detail'> & { readonly heard?: boolean };
 
 /** What is asked, and who hears the end: once is enough, later calls count for nothing. */
 export interface Question {

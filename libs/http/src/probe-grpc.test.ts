@@ -104,7 +104,7 @@ describe('a gRPC probe', () => {
   ])('of %j has failed, and says how', async (check, detail) => {
     const port = await serve(knows({ '': 'UNKNOWN', 'shop.v1.Till': 'NOT_SERVING' }));
 
-    expect(await probe(instanceAt(port, check), 5_000)).toMatchObject({ outcome: 'failed', detail });
+    expect(await probe(instanceAt(port, check), 5_000)).toMatchObject({ outcome: 'failed', detail, heard: true });
   });
 
   it('says so when a server has no health service', async () => {

@@ -17,12 +17,13 @@ function lostBy(error: NodeJS.ErrnoException): Ending {
 function endingOf(headers: IncomingHttpHeaders, reply: Buffer): Ending {
   const status = headers['grpc-status'];
   if (typeof status !== 'string') return failed('its health service broke off');
-  if (status === '12') return failed('it has no gRPC health service');
-  if (status !== '0') return failed(`its health service answered ${grpcCodeName(status)}`);
+  const heard = true;
+  if (status === '12') return { ...failed('it has no gRPC health service'), heard };
+  if (status !== '0') return { ...failed(`its health service answered ${grpcCodeName(status)}`), heard };
   const read = healthStatus(reply);
-  if ('fault' in read) return failed(`its health service answered ${read.fault}`);
+  if ('fault' in read) return { ...failed(`its health service answered ${read.fault}`), heard };
   const outcome = read.status === 'SERVING' ? 'answered' : 'failed';
-  return { outcome, detail: `its health service says ${read.status}` };
+  return { outcome, detail: `its health service says ${read.status}`, heard };
 }
 
 /** Asks on a connection of its own. `timeoutMs` is told to the server, too. */

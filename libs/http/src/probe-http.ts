@@ -9,9 +9,8 @@ import type { Asking, Ending, Question } from './probe-ending.ts';
 function answerOf(instance: Instance, response: IncomingMessage): Ending {
   const status = response.statusCode ?? 0;
   const outcome = status >= 200 && status < 400 ? 'answered' : 'failed';
-  return (
-    impostor(instance, response.headers['switchyard-instance']) ?? { outcome, detail: `its check answered ${status}` }
-  );
+  const own: Ending = { outcome, detail: `its check answered ${status}`, heard: true };
+  return impostor(instance, response.headers['switchyard-instance']) ?? own;
 }
 
 /** Asks with one GET on a connection of its own. */

@@ -72,7 +72,8 @@ describe('a probe', () => {
     expect(result.tookMs).toBeGreaterThanOrEqual(timeoutMs - 20);
     expect(result.tookMs).toBeLessThan(timeoutMs + 1_000);
     expect(result.detail).toContain('300 ms');
-    expect(await probe(instanceAt(port, tcp), timeoutMs)).toMatchObject({ outcome: 'answered' });
+    expect(result.heard).toBe(false);
+    expect(await probe(instanceAt(port, tcp), timeoutMs)).toMatchObject({ outcome: 'answered', heard: false });
   });
 
   it('has the deadline that the registration asks for', async () => {
@@ -109,7 +110,7 @@ describe('a probe', () => {
 
     const result = await probe(instanceAt(port, http), 5_000);
 
-    expect(result).toMatchObject({ outcome, detail: `its check answered ${status}` });
+    expect(result).toMatchObject({ outcome, detail: `its check answered ${status}`, heard: true });
   });
 
   it('knows the instance by its name, whatever the status', async () => {

@@ -20,13 +20,13 @@ export async function probe(instance: Instance, defaultTimeoutMs: number): Promi
   const timeoutMs = (check.timeout === undefined ? undefined : parseDurationMs(check.timeout)) ?? defaultTimeoutMs;
   // put behind the address, not resolved against it: the path //other/ would be another host
   const url = URL.parse(instance.url + (check.path ?? '/'));
-  if (!url) return { kind, tookMs: 0, outcome: 'failed', detail: 'its address is none' };
+  if (!url) return { kind, tookMs: 0, outcome: 'failed', detail: 'its address is none', heard: false };
   const startedMs = performance.now();
   return new Promise((resolve) => {
     const end = (ending: Ending): void => {
       clearTimeout(timer);
       connection.destroy();
-      resolve({ kind, tookMs: Math.round(performance.now() - startedMs), ...ending });
+      resolve({ kind, tookMs: Math.round(performance.now() - startedMs), heard: false, ...ending });
     };
     const timer = setTimeout(
       () => end({ outcome: 'timeout', detail: `its address gave no answer in ${timeoutMs} ms` }),
