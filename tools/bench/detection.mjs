@@ -38,7 +38,8 @@ async function run(bench, { peers: wanted, works: wantedWorks, seconds, rounds }
     record.load(loadAverage());
     await Promise.all(peers.filter(({ peer }) => !peer.alone).map((one) => suffer(bench, one, settings)));
   }
-  return { record, works: works.filter(({ name }) => wantedWorks.includes(name)), peers };
+  const isDone = ({ name }) => wantedWorks.includes(name) && peers.some(({ peer }) => peer.works.includes(name));
+  return { record, works: works.filter(isDone), peers };
 }
 
 /** One peer, from its start to its end, through everything that it can do. */

@@ -36,10 +36,12 @@ const open = (index) =>
 for (let index = 0; index < instances; index += slots) {
   await Promise.all(Array.from({ length: Math.min(slots, instances - index) }, (_, offset) => open(index + offset)));
 }
-let slot = 0;
+// By the clock, so that a timer that comes late leaves no beat out.
+const startMs = performance.now();
+let sent = 0;
 setInterval(() => {
-  for (let index = slot; index < sockets.length; index += slots) sockets[index].write(beat);
-  slot = (slot + 1) % slots;
+  const due = Math.floor(((performance.now() - startMs) / everyMs) * instances);
+  for (; sent < due; sent += 1) sockets[sent % instances].write(beat);
 }, everyMs / slots);
 process.on('message', ({ state }) => {
   if (state !== 'count') return;
