@@ -1,5 +1,7 @@
 // Which endpoints does the catalog have for instances?
-import type { Route } from '@switchyard/http';
+import { presentInstance } from '@switchyard/catalog';
+import type { CatalogView } from '@switchyard/catalog';
+import type { PlainReply, Route } from '@switchyard/http';
 import { route } from '@switchyard/http';
 import {
   heartbeatBodySchema,
@@ -11,12 +13,15 @@ import {
   refuse,
   serviceNameSchema,
 } from '@switchyard/protocol';
+import type { Refusal } from '@switchyard/protocol';
 import type { CatalogFeed } from '@switchyard/redis';
 import { z } from 'zod';
 import type { CatalogService } from './catalog-service.ts';
 import type { LivenessLoads } from './liveness-loads.ts';
 import { etagOf, ifMatchOf } from './preconditions.ts';
 import { answerFrom } from './reading.ts';
+import { momentSchema } from './time-travel.ts';
+import type { TimeTravel } from './time-travel.ts';
 import type { WatchHub } from './watch-hub.ts';
 import { answerWhenNewer, LONG_POLL_DESCRIPTION, longPollTimeoutMs, waitQuery } from './watch-reading.ts';
 
@@ -31,11 +36,13 @@ export const instanceRoutes = ({
   feed,
   hub,
   loads,
+  past,
 }: {
   readonly catalog: CatalogService;
   readonly feed: CatalogFeed;
   readonly hub: WatchHub;
   readonly loads: LivenessLoads;
+  readonly past: TimeTravel;
 }): Route[] => [
   route({
     method: 'get',
@@ -45,21 +52,34 @@ export const instanceRoutes = ({
     tags,
     timeoutMs: longPollTimeoutMs,
     params: z.object({ service: serviceNameSchema }),
-    query: z.strictObject({ liveness: livenessSchema.optional(), ...waitQuery }),
+    query: z.strictObject({ liveness: livenessSchema.optional(), ...waitQuery, at: momentSchema.optional() }),
     responses: { 200: { description: 'The instances', schema: listSchema } },
     handle: async ({ params: { service }, query, signal }) => {
+      const readWith =
+        (present: LivenessLoads['present']) =>
+        (view: CatalogView): PlainReply | Refusal => {
+          const all = [...view.instancesOf(service)];
+          if (all.length === 0 && !view.policyOf(service)) {
+            return refuse('not_found', `there is no service named ${service}`).error;
+          }
+          const instances = all
+            .filter((instance) => query.liveness === undefined || instance.liveness === query.liveness)
+            .map((instance) => present(instance))
+            .sort((a, b) => (a.id < b.id ? -1 : 1));
+          return { status: 200, body: { instances } };
+        };
+      // what it reports is of now
+      if (query.at)
+        return await past.answerAt(
+          query.at,
+          readWith((instance) => ({ ...presentInstance(instance), load: null, warnings: [] })),
+        );
       await loads.refresh();
-      return await answerWhenNewer({ feed, hub }, { service, query, signal }, (view) => {
-        const all = [...view.instancesOf(service)];
-        if (all.length === 0 && !view.policyOf(service)) {
-          return refuse('not_found', `there is no service named ${service}`).error;
-        }
-        const instances = all
-          .filter((instance) => query.liveness === undefined || instance.liveness === query.liveness)
-          .map((instance) => loads.present(instance))
-          .sort((a, b) => (a.id < b.id ? -1 : 1));
-        return { status: 200, body: { instances } };
-      });
+      return await answerWhenNewer(
+        { feed, hub },
+        { service, query, signal },
+        readWith((instance) => loads.present(instance)),
+      );
     },
   }),
   route({

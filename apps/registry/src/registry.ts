@@ -20,6 +20,8 @@ import { instanceRoutes } from './instance-routes.ts';
 import { createIntake } from './intake.ts';
 import { createLivenessParts } from './liveness-parts.ts';
 import { createSeeder } from './seed.ts';
+import { createTimeTravel } from './time-travel.ts';
+import { whyRoute } from './why-route.ts';
 import { serviceRoutes, trafficRoutes } from './setting-routes.ts';
 import { createWatchHub } from './watch-hub.ts';
 
@@ -51,15 +53,18 @@ export function createRegistry(context: {
   const hub = createWatchHub({ feed, clock, logger, metrics });
   const liveness = createLivenessParts({ redis, feed, witness: instanceId, clock, logger, metrics });
   const catalog = createCatalogService({ store, liveness, feed, clock });
+  const board = createDispatcherBoard(redis);
+  const past = createTimeTravel({ feed, store });
   const app = createApi({
     title: 'Switchyard registry',
     version,
     routes: [
-      ...instanceRoutes({ catalog, feed, hub, loads: liveness.loads }),
+      ...instanceRoutes({ catalog, feed, hub, past, loads: liveness.loads }),
       ...liveness.routes,
-      drainRoute({ store, board: createDispatcherBoard(redis) }),
-      ...serviceRoutes(catalog, feed, hub),
-      ...trafficRoutes(catalog, feed),
+      drainRoute({ store, board }),
+      whyRoute({ feed, store, board }),
+      ...serviceRoutes({ catalog, feed, hub, past }),
+      ...trafficRoutes(catalog, feed, past),
       ...eventRoutes({ store, feed, hub, clock, logger }),
     ],
     health,

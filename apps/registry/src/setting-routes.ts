@@ -1,6 +1,7 @@
 // Which endpoints does the catalog have for services and traffic routes?
-import { presentRoute, presentService } from '@switchyard/catalog';
-import type { Route } from '@switchyard/http';
+import { policyAlone, presentRoute, presentService } from '@switchyard/catalog';
+import type { CatalogView } from '@switchyard/catalog';
+import type { PlainReply, Route } from '@switchyard/http';
 import { route } from '@switchyard/http';
 import {
   plainNameSchema,
@@ -11,11 +12,14 @@ import {
   serviceViewSchema,
   trafficRouteSchema,
 } from '@switchyard/protocol';
+import type { Refusal } from '@switchyard/protocol';
 import type { CatalogFeed } from '@switchyard/redis';
 import { z } from 'zod';
 import type { CatalogService } from './catalog-service.ts';
 import { etagOf, ifMatchOf } from './preconditions.ts';
 import { answerFrom } from './reading.ts';
+import { momentSchema } from './time-travel.ts';
+import type { TimeTravel } from './time-travel.ts';
 import type { WatchHub } from './watch-hub.ts';
 import { answerWhenNewer, LONG_POLL_DESCRIPTION, longPollTimeoutMs, waitQuery } from './watch-reading.ts';
 
@@ -23,7 +27,17 @@ const service = z.object({ service: serviceNameSchema });
 const name = z.object({ name: plainNameSchema });
 
 /** Routes for `/v1/services` and `/v1/services/{service}`. */
-export const serviceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: WatchHub): Route[] => [
+export const serviceRoutes = ({
+  catalog,
+  feed,
+  hub,
+  past,
+}: {
+  readonly catalog: CatalogService;
+  readonly feed: CatalogFeed;
+  readonly hub: WatchHub;
+  readonly past: TimeTravel;
+}): Route[] => [
   route({
     method: 'get',
     path: '/v1/services',
@@ -31,13 +45,16 @@ export const serviceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: W
     description: LONG_POLL_DESCRIPTION,
     tags: ['catalog'],
     timeoutMs: longPollTimeoutMs,
-    query: z.strictObject(waitQuery),
+    query: z.strictObject({ ...waitQuery, at: momentSchema.optional() }),
     responses: { 200: { description: 'The services', schema: z.object({ services: z.array(serviceViewSchema) }) } },
-    handle: ({ query, signal }) =>
-      answerWhenNewer({ feed, hub }, { service: undefined, query, signal }, (view) => ({
+    handle: ({ query, signal }) => {
+      const read = (view: CatalogView): PlainReply => ({
         status: 200,
         body: { services: view.serviceNames().map((each) => presentService(view, each)) },
-      })),
+      });
+      if (query.at) return past.answerAt(query.at, read);
+      return answerWhenNewer({ feed, hub }, { service: undefined, query, signal }, read);
+    },
   }),
   route({
     method: 'get',
@@ -45,15 +62,18 @@ export const serviceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: W
     summary: 'One service: its policy, and its instances counted',
     tags: ['catalog'],
     params: service,
+    query: z.strictObject({ at: momentSchema.optional() }),
     responses: { 200: { description: 'The service', schema: serviceViewSchema } },
-    handle: ({ params }) =>
-      answerFrom(feed, (view) => {
+    handle: ({ params, query }) => {
+      const read = (view: CatalogView): PlainReply | Refusal => {
         const found = presentService(view, params.service);
         if (found.instances.total === 0 && !view.policyOf(params.service)) {
           return refuse('not_found', `there is no service named ${params.service}`).error;
         }
         return { status: 200, body: found, headers: etagOf(view.policyOf(params.service)?.revision ?? 0) };
-      }),
+      };
+      return query.at ? past.answerAt(query.at, read) : answerFrom(feed, read);
+    },
   }),
   route({
     method: 'put',
@@ -71,7 +91,7 @@ export const serviceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: W
       const { document, revision } = written.value.document;
       return {
         status: written.value.created ? 201 : 200,
-        body: { name: params.service, policy: document, revision },
+        body: { name: params.service, policy: policyAlone(document), revision },
         headers: etagOf(revision),
       };
     },
@@ -79,18 +99,21 @@ export const serviceRoutes = (catalog: CatalogService, feed: CatalogFeed, hub: W
 ];
 
 /** Routes for `/v1/routes`. */
-export const trafficRoutes = (catalog: CatalogService, feed: CatalogFeed): Route[] => [
+export const trafficRoutes = (catalog: CatalogService, feed: CatalogFeed, past: TimeTravel): Route[] => [
   route({
     method: 'get',
     path: '/v1/routes',
     summary: 'All traffic routes',
     tags: ['routes'],
+    query: z.strictObject({ at: momentSchema.optional() }),
     responses: { 200: { description: 'The routes', schema: z.object({ routes: z.array(routeViewSchema) }) } },
-    handle: () =>
-      answerFrom(feed, (view) => ({
+    handle: ({ query }) => {
+      const read = (view: CatalogView): PlainReply => ({
         status: 200,
         body: { routes: [...view.routes()].map(([each, found]) => presentRoute(each, found)) },
-      })),
+      });
+      return query.at ? past.answerAt(query.at, read) : answerFrom(feed, read);
+    },
   }),
   route({
     method: 'get',

@@ -82,7 +82,9 @@ export function createTimeTravel(options: {
       }
       before = page.next ?? undefined;
     }
-    return walk.snapshot().revision === 0 ? ok(createCatalogView(walk.snapshot())) : gone();
+    // the end of what is kept: right for this revision, but nothing says that there was no change before this time
+    const then = walk.snapshot();
+    return 'revision' in moment && then.revision === moment.revision ? ok(createCatalogView(then)) : gone();
   };
 
   return {
