@@ -4,6 +4,7 @@ import { createHealth, createLogger } from '@switchyard/runtime';
 import { eventually, manualClock } from '@switchyard/testing';
 import { createAgent } from './agent.ts';
 import type { AgentOptions } from './agent.ts';
+import type { LivenessLink, LivenessNews } from './liveness-link.ts';
 import type { Registrar } from './registrar.ts';
 
 /** A catalog that knows one instance or not, and can be away. */
@@ -282,6 +283,109 @@ describe('createAgent', () => {
     expect(catalog.calls).toEqual(['register', 'beat']);
     expect(agent.state()).toMatchObject({ lagMs: 1_500, worstLagMs: 1_500 });
     expect(events()).toContain('agent.stalled');
+    await agent.stop();
+  });
+
+  describe('with a liveness connection', () => {
+    function link() {
+      const calls: string[] = [];
+      const state = {
+        calls,
+        open: true,
+        breaks: false,
+        loads: [] as unknown[],
+        news: undefined as LivenessNews | undefined,
+      };
+      const liveness: LivenessLink = {
+        start: (news) => {
+          state.news = news;
+        },
+        open: () => state.open,
+        beat: async (load) => {
+          calls.push('live beat');
+          state.loads.push(load);
+          if (state.breaks) throw new Error('the liveness connection ended');
+          return 'known';
+        },
+        leave: async () => void calls.push('bye'),
+        stop: async () => undefined,
+      };
+      return { state, liveness };
+    }
+
+    it('beats over it, with the load, and in the other way when it is not open or breaks', async () => {
+      const { state, liveness } = link();
+      const { agent, catalog, clock } = setUp({ liveness, load: () => ({ inflight: 2 }) });
+      await agent.start();
+      await clock.advance(1_000);
+      expect([state.calls, state.loads, catalog.calls]).toEqual([['live beat'], [{ inflight: 2 }], ['register']]);
+
+      state.breaks = true;
+      await clock.advance(1_000);
+      expect(catalog.calls).toEqual(['register', 'beat']);
+      state.open = false;
+      await clock.advance(1_000);
+
+      expect(catalog.calls).toEqual(['register', 'beat', 'beat']);
+      expect(state.calls).toHaveLength(2);
+      expect(agent.state()).toMatchObject({ beats: 3, problem: null });
+      await agent.stop();
+    });
+
+    it('tells the role, beats at once when it is suspected, and registers at once when the catalog has forgotten it', async () => {
+      const { state, liveness } = link();
+      const roles: unknown[] = [];
+      const { agent, catalog, clock } = setUp({ liveness, onRole: (held) => roles.push(held) });
+      await agent.start();
+      await clock.advance(100);
+
+      state.news?.role({ role: 'active', fencingToken: 7 });
+      expect(roles).toEqual([{ role: 'active', fencingToken: 7 }]);
+      state.news?.beatNow('suspected: silence');
+      await clock.advance(0);
+      expect(state.calls).toEqual(['live beat']);
+      state.news?.unknown();
+      await clock.advance(0);
+
+      expect(catalog.calls).toEqual(['register', 'register']);
+      expect(agent.state()).toMatchObject({ phase: 'BEATING', registrations: 2 });
+      await agent.stop();
+    });
+
+    it('says goodbye before it leaves the catalog', async () => {
+      const { state, liveness } = link();
+      const { agent, catalog, clock } = setUp({ liveness, drainDelayMs: 0, drainDeadlineMs: 0 });
+      await agent.start();
+      await clock.advance(0);
+      const left = agent.drain();
+      await clock.advance(10);
+      await left;
+
+      expect(state.calls).toEqual(['bye']);
+      expect(catalog.calls.at(-1)).toBe('deregister');
+      await agent.stop();
+    });
+  });
+
+  it('beats at once after it was stopped in the middle of a beat', async () => {
+    const { agent, catalog, clock } = setUp({ callDeadlineMs: 20 });
+    let hangs = true;
+    const { beat } = catalog.registrar;
+    Object.assign(catalog.registrar, {
+      beat: (signal: AbortSignal) => (hangs ? new Promise(() => undefined) : beat(signal)),
+    });
+    await agent.start();
+    await clock.advance(0);
+
+    // the clock of the process goes on while its beat hangs: it was not running
+    await clock.advance(1_000);
+    await clock.advance(10_000);
+    hangs = false;
+
+    await eventually(async () => {
+      await clock.advance(0);
+      return catalog.calls.includes('beat');
+    });
     await agent.stop();
   });
 });

@@ -9,10 +9,11 @@
 // REGISTERING repeats for ever with back-off, and never keeps the instance from serving. A beat that fails changes nothing:
 // the deadline in Redis decides, and whoever doubts asks the instance itself.
 import { OWN_DRAIN_REASON } from '@switchyard/protocol';
-import type { Result } from '@switchyard/protocol';
+import type { LoadReport, Result } from '@switchyard/protocol';
 import { backoff, withDeadline } from '@switchyard/runtime';
 import type { Clock, Component, Health, Logger } from '@switchyard/runtime';
 import { waitUntilLetGo } from './let-go.ts';
+import type { HeldRole, LivenessLink } from './liveness-link.ts';
 import type { Registrar } from './registrar.ts';
 
 export interface AgentOptions {
@@ -23,7 +24,13 @@ export interface AgentOptions {
   readonly logger: Logger;
   /** Ms of silence after which the instance is suspected, as registered. */
   readonly ttlMs: number;
-  /** Ms between two beats; a third of `ttlMs`, so that two may be lost. */
+  /** Carries the beats while it is open; the registrar's otherwise. */
+  readonly liveness?: LivenessLink;
+  /** Asked at each beat: how busy the instance is. */
+  readonly load?: () => LoadReport | undefined;
+  /** What the instance is now in an active/standby service; told over `liveness` at each change and each new connection. */
+  readonly onRole?: (held: HeldRole) => void;
+  /** Ms between two beats, at least 100; a third of `ttlMs`, so that two may be lost. */
   readonly beatEveryMs?: number;
   /**
    * Ms between the announcement and the deregistration when it cannot be learned who has let go; 1000. Upgraded connections are
@@ -67,8 +74,11 @@ export interface Agent extends Component {
   start(): Promise<void>;
   drain(): Promise<void>;
   stop(): Promise<void>;
+  /** Beats now, in place of when the next one is due: the process was stopped for a while, say. */
+  wake(): void;
 }
 
+const shortestBeatMs = 100;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
 /** Announcement and deregistration share the stop of the whole process, so they get less than other calls. */
@@ -81,8 +91,9 @@ const jitterRatio = 0.1;
  * Give the listener no `drain` of its own: all parts drain at the same time, and it has to accept until the agent has left.
  */
 export const createAgent = (options: AgentOptions): Agent => {
-  const { service, id, registrar, clock, logger, ttlMs, health, random = Math.random } = options;
-  const { beatEveryMs = ttlMs / 3, drainDelayMs = 1_000, callDeadlineMs = 2_000 } = options;
+  const { service, id, registrar, liveness, clock, logger, ttlMs, health, random = Math.random } = options;
+  const beatEveryMs = Math.max(shortestBeatMs, options.beatEveryMs ?? ttlMs / 3);
+  const { drainDelayMs = 1_000, callDeadlineMs = 2_000 } = options;
   const drainDeadlineMs = Math.max(drainDelayMs, options.drainDeadlineMs ?? 3_500);
   const target = `${service}/${id}`;
   const retry = backoff({ baseMs: firstRetryMs, maxMs: longestRetryMs, random });
@@ -94,6 +105,8 @@ export const createAgent = (options: AgentOptions): Agent => {
   let lagMs = 0;
   let worstLagMs = 0;
   let problem: string | null = null;
+  let nap = new AbortController();
+  let woken = false;
   let loop: Promise<void> | undefined;
   /** The registration under way or the latest one. */
   let attempt: Promise<boolean> | undefined;
@@ -131,34 +144,58 @@ export const createAgent = (options: AgentOptions): Agent => {
     registrations += 1;
     retry.reset();
     lastBeatMs = clock.monotonicMs();
+    // it is a sign of life, as good as the beat that somebody wanted
+    woken = false;
     // A drain that began in the meantime goes on; it deregisters afterwards.
     if (phase === 'REGISTERING') phase = 'BEATING';
     tell(null);
     logger.info({ target, registrations }, 'agent.registered');
+    liveness?.start({ beatNow: wake, unknown: forgotten, role: (held) => options.onRole?.(held) });
     return true;
   };
 
+  const wake = (): void => {
+    woken = true;
+    nap.abort();
+  };
+  const forgotten = (): void => {
+    if (phase !== 'BEATING') return;
+    phase = 'REGISTERING';
+    logger.warn({ target }, 'agent.unknown');
+    options.onUnknown?.();
+    wake();
+  };
+  const beatBy = async (signal: AbortSignal): Promise<'known' | 'unknown'> => {
+    const load = options.load?.();
+    try {
+      if (liveness?.open() === true) return await liveness.beat(load);
+    } catch {
+      // it broke, or Redis is away: the other way tells what is the matter
+      signal.throwIfAborted();
+    }
+    return await registrar.beat(signal, load);
+  };
   const beat = async (): Promise<void> => {
-    const outcome = await call('heartbeat', callDeadlineMs, (signal) => registrar.beat(signal));
-    if (outcome === undefined) return;
-    if (outcome === 'known') {
+    const startedMs = clock.monotonicMs();
+    const outcome = await call('heartbeat', callDeadlineMs, beatBy);
+    if (outcome === undefined) {
+      // not the call took so long: the process did not run, and its deadline may pass any moment
+      if (clock.monotonicMs() - startedMs > callDeadlineMs + beatEveryMs) woken = true;
+    } else if (outcome === 'known') {
       beats += 1;
       lastBeatMs = clock.monotonicMs();
       tell(null);
-    } else if (phase === 'BEATING') {
-      phase = 'REGISTERING';
-      logger.warn({ target }, 'agent.unknown');
-      options.onUnknown?.();
-    }
+    } else forgotten();
   };
 
   /** Waits and notes how late it woke; false when the agent stops. */
-  const rest = async (ms: number): Promise<boolean> => {
+  const rest = async (ms: number, until: AbortSignal = stopped.signal): Promise<boolean> => {
     const dueMs = clock.monotonicMs() + ms;
     try {
-      await clock.sleep(ms, stopped.signal);
+      await clock.sleep(ms, until);
     } catch (error) {
       if (stopped.signal.aborted) return false;
+      if (until.aborted) return true;
       throw error;
     }
     lagMs = Math.max(0, Math.round(clock.monotonicMs() - dueMs));
@@ -167,12 +204,21 @@ export const createAgent = (options: AgentOptions): Agent => {
     return true;
   };
 
+  /** As `rest`, but over at once when somebody calls `wake`, or has called it since the last time. */
+  const nod = async (ms: number): Promise<boolean> => {
+    if (!woken) {
+      nap = new AbortController();
+      if (!(await rest(ms, AbortSignal.any([nap.signal, stopped.signal])))) return false;
+    }
+    woken = false;
+    return true;
+  };
   const run = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       if (phase === 'REGISTERING') {
         attempt = register();
-        if (!(await attempt) && !(await rest(retry.next()))) return;
-      } else if (await rest(beatEveryMs * (1 - jitterRatio * random()))) {
+        if (!(await attempt) && !(await nod(retry.next()))) return;
+      } else if (await nod(beatEveryMs * (1 - jitterRatio * random()))) {
         await beat();
       }
     }
@@ -193,6 +239,7 @@ export const createAgent = (options: AgentOptions): Agent => {
       const look = heard && drained ? (signal: AbortSignal) => drained(signal) : undefined;
       letGo = await waitUntilLetGo({ look, rest, delayMs: drainDelayMs, endMs, clock, signal: stopped.signal });
     }
+    await liveness?.leave();
     // Also when no registration was confirmed: one whose answer was lost may be in the catalog.
     const left = accepted(
       await call('deregistration', leaveDeadlineMs, (signal) => registrar.deregister(reason, signal)),
@@ -219,8 +266,10 @@ export const createAgent = (options: AgentOptions): Agent => {
     },
     stop: async () => {
       stopped.abort(new Error('the agent stops'));
+      await liveness?.stop();
       await loop;
     },
+    wake,
     state: () => ({
       phase,
       registrations,

@@ -63,8 +63,8 @@ export const createHttpRegistrar = (options: HttpRegistrarOptions): Registrar =>
 
   return {
     register: (signal) => carry('PUT', { body: input }, signal),
-    beat: async (signal) => {
-      const answer = await ask('POST', { path: `${path}/heartbeat` }, signal);
+    beat: async (signal, load) => {
+      const answer = await ask('POST', { path: `${path}/heartbeat`, ...(load && { body: { load } }) }, signal);
       if (answer.ok) return 'known';
       if (answer.refusal.code === 'unknown_instance' || answer.refusal.code === 'not_found') return 'unknown';
       throw new Error(`the registry refused the heartbeat: ${answer.refusal.detail}`);

@@ -1,5 +1,5 @@
 // Through what does an agent speak to the catalog? A port: over HTTP, straight to Redis, or one after the other.
-import type { DrainView, Result } from '@switchyard/protocol';
+import type { DrainView, LoadReport, Result } from '@switchyard/protocol';
 
 /**
  * Keeps one instance in the catalog. A method rejects when nobody could be reached; a refusal (`ok: false`) is an answer and
@@ -8,8 +8,8 @@ import type { DrainView, Result } from '@switchyard/protocol';
 export interface Registrar {
   /** Writes the instance as its owner describes it; the same description again changes nothing. */
   readonly register: (signal: AbortSignal) => Promise<Result<unknown>>;
-  /** A sign of life. `unknown`: the catalog does not have the instance (any more), so it has to register again. */
-  readonly beat: (signal: AbortSignal) => Promise<'known' | 'unknown'>;
+  /** A sign of life, with what the instance says about its load. `unknown`: the catalog does not have the instance (any more), so it has to register again. */
+  readonly beat: (signal: AbortSignal, load?: LoadReport) => Promise<'known' | 'unknown'>;
   /** Asks everybody to send no new traffic. */
   readonly drain: (reason: string, signal: AbortSignal) => Promise<Result<unknown>>;
   /** Who still has requests here, and whether every dispatcher has let go. Without it, nobody can be asked. */
@@ -36,7 +36,7 @@ export const inTurn = (first: Registrar, second: Registrar): Registrar => {
   };
   return {
     register: (signal) => attempt((one) => one.register(signal), signal),
-    beat: (signal) => attempt((one) => one.beat(signal), signal),
+    beat: (signal, load) => attempt((one) => one.beat(signal, load), signal),
     drain: (reason, signal) => attempt((one) => one.drain(reason, signal), signal),
     drained: (signal) => attempt(drainedOf(signal), signal),
     deregister: (reason, signal) => attempt((one) => one.deregister(reason, signal), signal),
