@@ -5,7 +5,7 @@ import {
   patchInstance,
   putRoute,
   putService,
-  registerInstance,
+  registerInstanceUnder,
   removeInstance,
 } from '@switchyard/catalog';
 import type { CatalogStore, Decision, InstanceRef, Precondition, Versioned } from '@switchyard/catalog';
@@ -97,12 +97,18 @@ export function createCatalogService(options: {
   return {
     async register(ref, input, precondition) {
       const what = `instance ${ref.id} of service ${ref.service}`;
+      let settings: Versioned<ServicePolicy> | undefined;
       const written = await write(
         what,
-        () => readInstance(ref),
+        async () => {
+          const [current, policy] = await Promise.all([readInstance(ref), store.readService(ref.service)]);
+          settings = policy;
+          return current;
+        },
         (current) => {
           const held = checkPrecondition(what, current, precondition);
-          return held.ok ? ok(registerInstance(current, ref, input, clock.unixMs())) : held;
+          const nowMs = clock.unixMs();
+          return held.ok ? ok(registerInstanceUnder(current, ref, input, { nowMs, settings })) : held;
         },
       );
       // the same document again changes nothing, but it is a sign of life

@@ -12,6 +12,7 @@ import {
 } from '@switchyard/redis';
 import type { Redis, RedisConnections } from '@switchyard/redis';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
+import { activationRoutes } from './activation-routes.ts';
 import { createCatalogService } from './catalog-service.ts';
 import { drainRoute } from './drain-route.ts';
 import { eventRoutes } from './event-routes.ts';
@@ -62,6 +63,7 @@ export function createRegistry(context: {
       ...instanceRoutes({ catalog, feed, hub, past, loads: liveness.loads }),
       ...liveness.routes,
       drainRoute({ store, board }),
+      ...activationRoutes({ store, feed, clock }),
       whyRoute({ feed, store, board }),
       ...serviceRoutes({ catalog, feed, hub, past }),
       ...trafficRoutes(catalog, feed, past),
