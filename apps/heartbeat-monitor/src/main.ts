@@ -13,6 +13,8 @@ import {
   redisSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
+import { createActivationHooks } from './activation-hooks.ts';
+import { createActivation } from './activation.ts';
 import { createChecks } from './checks.ts';
 import { monitorConfig } from './config.ts';
 import { createDoubtIntake } from './doubts.ts';
@@ -54,6 +56,8 @@ await runService('heartbeat-monitor', ({ name, env, clock, logger, metrics, heal
     metrics,
   });
   const doubts = createDoubtIntake({ monitor, subscriber: connections.connect('subscriber'), metrics, clock, logger });
+  const hooks = createActivationHooks({ allowExec: config.allowExec, clock, logger });
+  const activation = createActivation({ id: instanceId, monitor, store, feed, hooks, clock, logger });
   const routes = monitorRoutes(instanceId, { monitor, checks, doubts });
   const server = httpServer({
     name: 'api',
@@ -80,6 +84,7 @@ await runService('heartbeat-monitor', ({ name, env, clock, logger, metrics, heal
     // also here: with every registry gone, a failover must not give a revision out twice
     createEpochKeeper({ store, redis, feed, clock, logger }),
     monitor,
+    activation,
     doubts,
     checks,
     watchSweeps({ monitor, health, clock, logger }),
