@@ -18,7 +18,7 @@ export function* checkedIn(view: CatalogView): Generator<{ readonly checked: Che
     const plan = instance.check?.interval === undefined ? undefined : checkPlanOf(instance.check);
     if (plan === undefined || (instance.liveness === 'dead' && !speaks(instance))) continue;
     // the first answer has to come before the deadline of somebody who does not beat by itself
-    const firstWithinMs = Math.min(plan.intervalMs, instance.ttlMs / 2);
+    const firstWithinMs = Math.min(plan.intervalMs, instance.ttlMs / 4);
     const urgent = instance.liveness === 'suspect' && instance.suspectedBy !== 'check';
     const member = memberOf(instance.service, instance.id);
     yield { checked: { member, version: versionOf(instance), plan, firstWithinMs, urgent }, instance };

@@ -91,9 +91,10 @@ describe('an instance that is registered once, with a check and without heartbea
   it('stays as long as it answers, be the interval longer than its time to live', async () => {
     await startMonitorWithChecks('m1');
     const { url } = await startServer();
-    await registerOnce('often', { url, check: { type: 'http', path: '/health', interval: '200ms' } });
-    await registerOnce('seldom', { url, check: { type: 'http', path: '/health', interval: '1500ms' } });
-    await registerOnce('by-port', { url, check: { type: 'tcp', interval: '200ms' } });
+    const ttl = '1s';
+    await registerOnce('often', { url, ttl, check: { type: 'http', path: '/health', interval: '200ms' } });
+    await registerOnce('seldom', { url, ttl, check: { type: 'http', path: '/health', interval: '3s' } });
+    await registerOnce('by-port', { url, ttl, check: { type: 'tcp', interval: '200ms' } });
 
     await pause(4_000);
 
