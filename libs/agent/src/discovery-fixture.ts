@@ -101,11 +101,19 @@ export const snapshotFrame = (
 
 /** An event about one instance, with the stored document in it. */
 export const instanceFrame = (type: string, revision: number, instance: Described): string => {
-  const { id, ...more } = instance;
-  const stored = document(id, { declaredWeight: 1, ttlMs: 3_000, sinceMs: 0, incarnation: 1, ...more });
-  const body = { epoch: 1, revision, type, data: { instance: stored } };
+  const body = { epoch: 1, revision, type, data: { instance: stored(instance) } };
   return frame(type, body);
 };
+
+/** A service has another active instance. */
+export const activatedFrame = (revision: number, instances: readonly Described[]): string => {
+  const type = 'service.activated';
+  const body = { epoch: 1, revision, type, data: { service: 'shop', instances: instances.map(stored) } };
+  return frame(type, body);
+};
+
+const stored = ({ id, ...more }: Described) =>
+  document(id, { declaredWeight: 1, ttlMs: 3_000, sinceMs: 0, incarnation: 1, ...more });
 
 /** An event about an instance that leaves. */
 export const goneFrame = (revision: number, id: string): string => {

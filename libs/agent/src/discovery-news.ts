@@ -42,7 +42,12 @@ export interface ServiceSnapshot {
 /** What one frame means for the table. */
 export type DiscoveryNews =
   | { readonly type: 'snapshot'; readonly at: Position; readonly services: readonly ServiceSnapshot[] }
-  | { readonly type: 'instance'; readonly at: Position; readonly instance: DiscoveredInstance }
+  | {
+      readonly type: 'instances';
+      readonly at: Position;
+      readonly service: string;
+      readonly instances: readonly DiscoveredInstance[];
+    }
   | { readonly type: 'gone'; readonly at: Position; readonly service: string; readonly id: string }
   | { readonly type: 'policy'; readonly at: Position; readonly service: string; readonly policy: ServicePolicy }
   | { readonly type: 'nothing' };
@@ -74,9 +79,13 @@ export function newsIn({ event, data }: SseFrame): DiscoveryNews {
 function eventNews(event: string, { at, content }: { at: Position; content: Fields }): DiscoveryNews {
   const { id, name, service } = content;
   if (content['instance'] !== undefined) {
-    const decoded = decode(storedInstanceSchema, content['instance']);
-    if (!decoded.ok) throw new Error(`${event}: ${(decoded.error.why ?? [decoded.error.detail]).join('; ')}`);
-    return { type: 'instance', at, instance: discovered({ ...decoded.value, revision: at.revision }) };
+    const instance = storedIn(content['instance'], { event, at });
+    return { type: 'instances', at, service: instance.service, instances: [instance] };
+  }
+  // an activation changes two instances at once
+  if (content['instances'] !== undefined) {
+    const instances = arrayOf(content['instances'], 'instances').map((one) => storedIn(one, { event, at }));
+    return { type: 'instances', at, service: textOf(service, 'service'), instances };
   }
   if (event === 'instance.deregistered' || event === 'instance.reaped') {
     return { type: 'gone', at, service: textOf(service, 'service'), id: textOf(id, 'id') };
@@ -85,6 +94,12 @@ function eventNews(event: string, { at, content }: { at: Position; content: Fiel
     return { type: 'policy', at, service: textOf(name, 'name'), policy: policyIn(content['policy']) };
   }
   return nothing;
+}
+
+function storedIn(document: unknown, { event, at }: { event: string; at: Position }): DiscoveredInstance {
+  const decoded = decode(storedInstanceSchema, document);
+  if (!decoded.ok) throw new Error(`${event}: ${(decoded.error.why ?? [decoded.error.detail]).join('; ')}`);
+  return discovered({ ...decoded.value, revision: at.revision });
 }
 
 const snapshotOf = (service: Fields): ServiceSnapshot => {

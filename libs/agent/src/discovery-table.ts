@@ -27,7 +27,7 @@ export interface DiscoveryTable {
   pick(options?: PickOptions): DiscoveredInstance | undefined;
   /** False when the snapshot is older than what is known; nothing changes then, unless it is `forced`. */
   load(snapshot: ServiceSnapshot, at: Position, forced?: boolean): boolean;
-  put(instance: DiscoveredInstance, at: Position): void;
+  put(instances: readonly DiscoveredInstance[], at: Position): void;
   remove(id: string, at: Position): void;
   setPolicy(policy: ServicePolicy, at: Position): void;
   /** A request failed there. */
@@ -130,11 +130,11 @@ export function createDiscoveryTable(options: {
       for (const id of before) if ((known.get(id)?.liveness ?? 'dead') === 'dead') leaves(id);
       return true;
     },
-    put(instance, at) {
+    put(instances, at) {
       if (!isNews(at)) return;
-      known.set(instance.id, instance);
+      for (const instance of instances) known.set(instance.id, instance);
       told(at);
-      if (instance.liveness === 'dead') leaves(instance.id);
+      for (const { id, liveness } of instances) if (liveness === 'dead') leaves(id);
     },
     remove(id, at) {
       if (!isNews(at)) return;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '@switchyard/runtime';
 import { eventually } from '@switchyard/testing';
-import { goneFrame, instanceFrame, snapshotFrame, startStream } from './discovery-fixture.ts';
+import { activatedFrame, goneFrame, instanceFrame, snapshotFrame, startStream } from './discovery-fixture.ts';
 import type { TestStream } from './discovery-fixture.ts';
 import { createDiscovery } from './discovery.ts';
 import type { Discovery, DiscoveryOptions } from './discovery.ts';
@@ -72,6 +72,26 @@ describe('a discovery client', () => {
     registry.say(goneFrame(13, 'b'));
     await eventually(() => expect(idsOf(discovery)).toEqual(['a']));
     expect(picks(discovery, 1)).toEqual(new Set([undefined]));
+  });
+
+  it('follows an activation, which changes two instances at once', async () => {
+    const standby = { role: 'standby', eligible: false, reason: 'on standby' };
+    const registry = await stream(
+      snapshotFrame([
+        { id: 'a', role: 'active' },
+        { id: 'b', ...standby },
+      ]),
+    );
+    const discovery = client([registry]);
+    await discovery.service('shop').ready();
+    expect(picks(discovery, 4)).toEqual(new Set(['a']));
+    registry.say(
+      activatedFrame(11, [
+        { id: 'a', role: 'standby' },
+        { id: 'b', role: 'active' },
+      ]),
+    );
+    await eventually(() => expect(picks(discovery, 4)).toEqual(new Set(['b'])));
   });
 
   it('picks a suspect when nobody else is left', async () => {

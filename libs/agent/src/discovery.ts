@@ -112,11 +112,10 @@ export function createDiscovery(options: DiscoveryOptions = {}): Discovery {
     if (news.type === 'nothing') return undefined;
     keeper?.changed();
     if (news.type === 'snapshot') return loadSnapshot(news, wanted);
-    const name = news.type === 'instance' ? news.instance.service : news.service;
-    const table = entries.get(name)?.table;
+    const table = entries.get(news.service)?.table;
     if (table === undefined) return undefined;
     if (table.position && news.at.epoch > table.position.epoch) return 'another epoch began without a snapshot';
-    if (news.type === 'instance') table.put(news.instance, news.at);
+    if (news.type === 'instances') table.put(news.instances, news.at);
     else if (news.type === 'gone') table.remove(news.id, news.at);
     else table.setPolicy(news.policy, news.at);
     return undefined;
