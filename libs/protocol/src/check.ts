@@ -2,19 +2,44 @@
 import { z } from 'zod';
 import { durationSchema, parseDurationMs } from './duration.ts';
 
+const says = (description: string): { readonly description: string } => ({ description });
+
 const checkShape = {
-  /** `grpc` is the standard health service, grpc.health.v1 */
-  type: z.enum(['http', 'tcp', 'grpc', 'none']),
-  path: z.string().max(1024).startsWith('/', 'must begin with "/"').optional(),
-  /** given: probed all the time, so long apart; else only when it is suspected. An answer over http or grpc counts as a heartbeat */
-  interval: durationSchema(200, 3_600_000).optional(),
-  timeout: durationSchema(10, 60_000).optional(),
-  /** with an interval: answers in a row after which a failing instance is healthy again; 2 */
-  rise: z.int().min(1).max(100).optional(),
-  /** with an interval: failures in a row after which it is suspected; 3 */
-  fall: z.int().min(1).max(100).optional(),
-  /** `grpc` only: the service asked about; the whole server unless given */
-  grpcService: z.string().max(256).optional(),
+  type: z
+    .enum(['http', 'tcp', 'grpc', 'none'])
+    .meta(
+      says(
+        'http: a GET that answers 2xx or 3xx; tcp: an open port; grpc: grpc.health.v1.Health/Check; none: never ask',
+      ),
+    ),
+  path: z.string().max(1024).startsWith('/', 'must begin with "/"').optional().meta(says('http only; / unless given')),
+  interval: durationSchema(200, 3_600_000)
+    .optional()
+    .meta(
+      says(
+        'asked all the time, so long apart; without it only when it is suspected. What it says over http or grpc counts as a heartbeat, so it needs no agent',
+      ),
+    ),
+  timeout: durationSchema(10, 60_000)
+    .optional()
+    .meta(says('at most the interval; 500ms, or the interval if that is less, unless given')),
+  rise: z
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .meta(says('with an interval: answers in a row after which one that failed is healthy again; 2 unless given')),
+  fall: z
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .meta(says('with an interval: failures in a row after which it is suspected; 3 unless given')),
+  grpcService: z
+    .string()
+    .max(256)
+    .optional()
+    .meta(says('grpc only: the service that is asked about; the whole server unless given')),
 };
 
 /** Settings that would have no effect, or contradict each other: whoever gives one expects something of it. */
