@@ -16,7 +16,7 @@ const PAGE_EVENTS = 512;
 const PAGE_BYTES = 256 * 1024;
 /** A reader that has not taken a page of what it missed after so long is let go; it comes back with its last id. */
 const PAGE_DEADLINE_MS = 30_000;
-const PAGE_LOOK_MS = 5;
+const PAGE_LOOK_MS = 1;
 const UNCLAIMED_WAIT_MS = 100;
 
 /**
@@ -95,11 +95,11 @@ export async function streamEvents(options: {
   }
 }
 
-/** Waits until the reader has taken most of what was written, so that a long way back does not lie in memory as a whole. */
+/** Lets others have their turn, and waits until the reader has taken most of it: a long way back never lies in memory as a whole. */
 async function taken(stream: SseStream, clock: Clock): Promise<void> {
   const untilMs = clock.monotonicMs() + PAGE_DEADLINE_MS;
-  while (stream.unreadBytes() > PAGE_BYTES) {
+  do {
     if (clock.monotonicMs() > untilMs) throw new Error('the watcher does not read');
     await clock.sleep(PAGE_LOOK_MS, stream.closed);
-  }
+  } while (stream.unreadBytes() > PAGE_BYTES);
 }

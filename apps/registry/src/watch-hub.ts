@@ -108,7 +108,11 @@ export function createWatchHub(options: {
     const id = snapshot ? {} : { id: idOf(position()) };
     return sseChunk([frameOf({ ...id, event: 'reset', data: { ...position(), reason } })]);
   };
-  const snapshotFor = ({ services }: WatchFilter): ReadySnapshot => snapshots.of(feed.view, services, ring.floor);
+  /** Never older than the last change of what it shows: a client that knows more would not believe it. */
+  const snapshotFor = ({ services }: WatchFilter): ReadySnapshot => {
+    const changed = services ? Math.max(...services.map((service) => revisions.of(service))) : ring.latest;
+    return snapshots.of(feed.view, services, Math.max(ring.floor, changed));
+  };
   const sendSnapshot = ({ stream, filter }: Joining): Cursor => {
     const { revision, chunk } = snapshotFor(filter);
     stream.write(chunk);

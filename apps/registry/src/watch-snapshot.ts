@@ -5,8 +5,6 @@ import { frameOf, sseChunk } from '@switchyard/http';
 import type { SseChunk } from '@switchyard/http';
 import { idOf } from './watch-cursor.ts';
 
-/** A snapshot is used again while so few events came after it. */
-const MOST_EVENTS_BEHIND = 256;
 const MOST_SNAPSHOTS = 64;
 const MOST_BYTES = 32 * 1024 * 1024;
 
@@ -29,7 +27,7 @@ export interface ReadySnapshot {
 }
 
 export interface WatchSnapshots {
-  /** One that is new enough, and not older than the revision `oldest`, or a new one. */
+  /** One that was made at the revision `oldest` or later, or a new one. */
   of(view: CatalogView, services: readonly string[] | undefined, oldest: number): ReadySnapshot;
   /** What was made shows another catalog. */
   clear(): void;
@@ -47,7 +45,7 @@ export function createWatchSnapshots(): WatchSnapshots {
     of(view, services, oldest) {
       const key = services?.toSorted().join(',') ?? '';
       const known = made.get(key);
-      if (known && known.revision >= Math.max(oldest, view.revision - MOST_EVENTS_BEHIND)) return known;
+      if (known && known.revision >= oldest) return known;
       drop(key);
       const id = idOf(view);
       const chunk = sseChunk([frameOf({ id, event: 'snapshot', data: snapshotData(view, services) })]);
