@@ -53,7 +53,7 @@ async function suffer(bench, { peer, prepared }, { record, wantedWorks, ...optio
       note(`detection: ${work}, ${peer.title}`);
       const measure = peer.measure ?? faults.find(({ name }) => name === work).run;
       try {
-        const samples = peer.samples ?? options.samples;
+        const samples = peer.samples ?? options.samples * (peer.times ?? 1);
         for (const observations of await measure(stage, { ...options, samples })) {
           record.observe({ work, peer: peer.name, observations });
         }

@@ -6,10 +6,10 @@ import { quantile } from '../statistics.mjs';
 import { isAlive, isGone, nowMs } from './sightings.mjs';
 
 const service = 'bench';
-const perSample = 20;
+const perSample = 50;
 const longestMs = 5_000;
 
-/** p50 and p99 of `samples` times 20 registrations. */
+/** p50 and p99 of `samples` times 50 registrations. */
 export async function measureAppearances({ registryUrl, trafficPort, sightings }, { samples }) {
   const origin = createServer((_req, res) => res.end('fine')).listen(0, '127.0.0.1');
   await new Promise((resolve) => {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createAgent, createHttpRegistrar } from '@switchyard/agent';
+import { createAgent, createHttpRegistrar, createLivenessLink } from '@switchyard/agent';
 import { instanceInputSchema } from '@switchyard/protocol';
 import { createLogger, systemClock } from '@switchyard/runtime';
 
@@ -26,7 +26,9 @@ const input = instanceInputSchema.parse({
 });
 const registrar = createHttpRegistrar({ registryUrls: [registryUrl], service, id, input });
 const logger = createLogger('bench-instance', { level: 'silent' });
-const agent = createAgent({ service, id, registrar, clock: systemClock, logger, ttlMs });
+const clock = systemClock;
+const liveness = createLivenessLink({ registryUrls: [registryUrl], service, id, clock, logger });
+const agent = createAgent({ service, id, registrar, liveness, clock, logger, ttlMs });
 const registeringMs = performance.timeOrigin + performance.now();
 await agent.start();
 process.send?.({ state: 'ready', key: id, registeringMs });

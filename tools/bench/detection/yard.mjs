@@ -50,6 +50,8 @@ function yardPeer({ name, title, script, works }) {
     title,
     works,
     alone: true,
+    /** A death takes less than a second here: there is time for more of them. */
+    times: 2,
     prepare,
     start: (bench, options) => start(bench, { name, script, ...options }),
   };
