@@ -5,6 +5,7 @@ import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import { createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { registryConfig } from './config.ts';
+import { connectionRoom } from './connection-room.ts';
 import { createRegistry } from './registry.ts';
 
 await runService('registry', (context) => {
@@ -12,14 +13,9 @@ await runService('registry', (context) => {
   const config = loadConfig(registryConfig, { env, app: name });
   const connections = createRedis(redisSettingsOf(config.redis), { logger, name: instanceId });
   const { app, upgrades, components, store, redis } = createRegistry({ ...context, connections });
-  const server = httpServer({
-    name: 'api',
-    host: config.host,
-    port: config.port,
-    app,
-    upgrades,
-    maxConnections: 32_768,
-  });
+  const { env: setting } = registryConfig.maxConnections;
+  const room = connectionRoom({ wanted: config.maxConnections, setting, clock, logger });
+  const server = httpServer({ name: 'api', host: config.host, port: config.port, app, upgrades, ...room });
   const service = platformService(name);
   const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
   const input = instanceInputSchema.parse({ url, version, check: { type: 'http', path: '/livez' } });
