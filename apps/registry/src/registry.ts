@@ -15,6 +15,7 @@ import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runt
 import { activationRoutes } from './activation-routes.ts';
 import { createCatalogService } from './catalog-service.ts';
 import { drainRoute } from './drain-route.ts';
+import { dryRunRoute } from './dry-run-route.ts';
 import { eventRoutes } from './event-routes.ts';
 import { watchFeed } from './feed-health.ts';
 import { instanceRoutes } from './instance-routes.ts';
@@ -65,6 +66,7 @@ export function createRegistry(context: {
       drainRoute({ store, board }),
       ...activationRoutes({ store, feed, clock }),
       whyRoute({ feed, store, board }),
+      dryRunRoute({ feed, store, clock }),
       ...serviceRoutes({ catalog, feed, hub, past }),
       ...trafficRoutes(catalog, feed, past),
       ...eventRoutes({ store, feed, hub, clock, logger }),

@@ -22,3 +22,5 @@ export { createProbeWatch, defaultProbeWatchSettings, outlastsOutage } from './p
 export type { ProbeSeen, ProbeWatch, ProbeWatchSettings } from './probe-watch.ts';
 export { checkPlanOf, createCheckSchedule } from './check-schedule.ts';
 export type { Checked, CheckPlan, CheckSchedule, CheckTurn } from './check-schedule.ts';
+export { dryRun, silencesIn } from './dry-run.ts';
+export type { RecordedSilence, Trial, TrialSettings } from './dry-run.ts';
