@@ -129,6 +129,20 @@ describe('probes from the dispatcher', () => {
     expect([count('b'), count('d')]).toEqual([0, 0]);
   });
 
+  it('count as the check of an instance asks', async () => {
+    const hasty = instanceOf('b', { check: { ...check, fall: 1, rise: 1 } });
+    const world = await worldOf([instanceOf('a', { check }), hasty, instanceOf('c'), instanceOf('d')]);
+    for (const id of ['a', 'b']) world.broken.add(id);
+    await silence(world, 3_400);
+    expect([world.why('a'), world.why('b')]).toEqual([
+      undefined,
+      'left out by probes from here: its probe failed: its address refuses connections',
+    ]);
+    world.broken.delete('b');
+    await silence(world, 1_000, 3_400);
+    expect(world.why('b')).toBeUndefined();
+  });
+
   it('never leave fewer than half: then everybody is used again', async () => {
     const world = await worldOf(four());
     for (const id of ['a', 'b']) world.broken.add(id);

@@ -3,7 +3,7 @@
 //
 //   RESTING --Redis silent for `afterMs`--> PROBING --Redis answers--> LETTING GO (who is out is asked on) --nobody is out--> RESTING
 import { eligibilityOf } from '@switchyard/catalog';
-import { createProbeWatch, outlastsOutage } from '@switchyard/failure-detection';
+import { checkPlanOf, createProbeWatch, outlastsOutage } from '@switchyard/failure-detection';
 import type { ProbeEnd } from '@switchyard/http';
 import { parseDurationMs, type Instance } from '@switchyard/protocol';
 import type { CatalogFeed } from '@switchyard/redis';
@@ -106,7 +106,8 @@ export function createProbes(options: ProbesOptions): Probes {
     if (turns.get(keyOf(instance)) !== turn) return;
     const answered = end.outcome === 'answered';
     if (!answered && beganMs < steadyMs) return;
-    const change = watch.record({ service, id, answered, detail: end.detail });
+    const settings = checkPlanOf(instance.check);
+    const change = watch.record({ service, id, answered, detail: end.detail, ...(settings && { settings }) });
     if (change !== undefined) tell(instance, change);
   };
 
