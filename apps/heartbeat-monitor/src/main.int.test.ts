@@ -59,6 +59,7 @@ describe('the heartbeat-monitor as a process', () => {
       leader: false,
       fencingToken: 0,
       lastSweepAgoMs: null,
+      localHealth: 0,
       suspects: [],
       checks: { instances: 0, failing: [] },
       doubts: { heard: 0, dropped: 0, refused: 0 },

@@ -55,6 +55,8 @@ export interface MonitorStatus {
   readonly fencingToken: number;
   /** null before the first sweep */
   readonly lastSweepAgoMs: number | null;
+  /** how much it doubts itself: 0 (well) to 8 */
+  readonly localHealth: number;
   readonly suspects: readonly { readonly member: string; readonly held: string | null }[];
 }
 
@@ -277,7 +279,7 @@ export function createMonitor(options: {
       }));
       // who has not swept for as long as a lease lasts has none
       const leader = (last?.leader ?? false) && lastSweepAgoMs !== null && lastSweepAgoMs < options.leaseMs;
-      return { leader, fencingToken: last?.token ?? 0, lastSweepAgoMs, suspects };
+      return { leader, fencingToken: last?.token ?? 0, lastSweepAgoMs, localHealth: state.health.score, suspects };
     },
   };
 }
