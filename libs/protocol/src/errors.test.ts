@@ -8,6 +8,7 @@ const promised = {
   cancelled: 409,
   conflict: 409,
   header_too_large: 431,
+  history_gone: 410,
   internal: 500,
   invalid_input: 400,
   lease_held: 409,

@@ -20,6 +20,8 @@ const schemas: Readonly<Record<string, z.ZodType>> = {
   'instance-input': protocol.instanceInputSchema,
   'instance-patch': protocol.instancePatchSchema,
   'instance-view': protocol.instanceViewSchema,
+  'lease-input': protocol.leaseInputSchema,
+  'lease-view': protocol.leaseViewSchema,
   operation: protocol.operationSchema,
   problem: protocol.problemSchema,
   'redis-address': protocol.redisAddressSchema,
@@ -31,6 +33,7 @@ const schemas: Readonly<Record<string, z.ZodType>> = {
   'service-policy': protocol.servicePolicySchema,
   'service-view': protocol.serviceViewSchema,
   'stored-instance': protocol.storedInstanceSchema,
+  'stored-lease': protocol.storedLeaseSchema,
   'stored-route': protocol.storedRouteSchema,
   'stored-service': protocol.storedServiceSchema,
 };

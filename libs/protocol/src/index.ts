@@ -115,6 +115,15 @@ export {
   backupViewSchema,
 } from './backup.ts';
 export type { BackupJob, BackupManifest, BackupRequest, BackupVerification, BackupView } from './backup.ts';
+export {
+  leaseHolderSchema,
+  leaseInputSchema,
+  leaseNameSchema,
+  leaseViewSchema,
+  mostLeases,
+  storedLeaseSchema,
+} from './lease.ts';
+export type { LeaseInput, LeaseView } from './lease.ts';
 export { operationSchema } from './operation.ts';
 export type { Operation } from './operation.ts';
 export { problemMediaType, problemOf, problemSchema } from './problem.ts';

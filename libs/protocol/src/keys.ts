@@ -32,6 +32,10 @@ export const keys = Object.freeze({
   lease: (name: string): string => key(`lease:${name}`),
   /** string: fencing token of the latest holder of the lease; never expires, never goes back */
   fence: (name: string): string => key(`fence:${name}`),
+  /** hash: lease of somebody outside -> `<epoch>|<token>|<since ms>|<document>` */
+  leaseDocuments: key('leases'),
+  /** sorted set: the same leases -> when they run out, milliseconds on Redis's clock */
+  leaseExpiries: key('lease-expiries'),
   /** list: latest failovers and switchovers of a group, newest first */
   redisHistory: (group: string): string => key(`redis-history:${group}`),
   /** hash: operation id -> document */

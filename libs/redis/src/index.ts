@@ -15,6 +15,8 @@ export { beatByCheck } from './check-beats.ts';
 export type { CheckBeat } from './check-beats.ts';
 export { readDeadlines, releaseMonitorLease, sweep } from './sweep.ts';
 export type { PassedDeadline, Sweep, SweepOptions } from './sweep.ts';
+export { createLeases } from './leases.ts';
+export type { AcquiredLease, HeldLease, Leases } from './leases.ts';
 export { createDispatcherBoard } from './dispatcher-board.ts';
 export type { DispatcherBoard, HeardDispatcher, HeardDrains } from './dispatcher-board.ts';
 export { drainView, readDrain } from './dispatcher-drain.ts';

@@ -63,8 +63,12 @@ else
 end
 local runId = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'revision', string.format('%.0f', revision), 'runId', runId)
-if redis.call('HEXISTS', KEYS[1], 'fence') == 1 then
-  redis.call('HINCRBY', KEYS[1], 'fence', LOST_TOKENS)
+local fence = redis.call('HGET', KEYS[1], 'fence')
+if fence then
+  -- also above what was given out since the copy was made that a restore has put back, perhaps for the second time
+  local clock = redis.call('TIME')
+  local floor = clock[1] * 1000000 + clock[2]
+  redis.call('HSET', KEYS[1], 'fence', string.format('%.0f', math.max(tonumber(fence) + LOST_TOKENS, floor)))
 end
 local tail = string.gsub(string.gsub(ARGV[4], '@epoch@', string.format('%.0f', previousEpoch)), '@revision@',
   string.format('%.0f', previousRevision))
