@@ -107,17 +107,15 @@ export function stepDetector(
   settings: DetectorSettings = defaultDetectorSettings,
 ): DetectorStep {
   const { nowMs } = sweep;
-  const { late, steppedBack, ...stalls } = stallsAfter(state, nowMs, settings);
+  const { late, steppedBack, stalls } = stallsAfter(state, nowMs, settings);
   const health = healthAfter(steppedBack ? initialLocalHealth : state.health, {
     nowMs,
     late,
     roundTripMs: sweep.roundTripMs,
     probesEnded: sweep.probed.length,
-    probesTimedOut: sweep.probed.filter(({ result }) => result.outcome === 'timeout').length,
+    probesTimedOut: sweep.probed.reduce((sum, { result }) => sum + (result.outcome === 'timeout' ? 1 : 0), 0),
   });
-  const none = { suspicions: new Map<string, Suspicion>(), departures: new Map<string, number>() };
-  const watching: DetectorState = { ...initialDetectorState, ...stalls, health, ...none };
-  if (!sweep.leader) return { state: watching, actions: [], newHolds: [] };
+  if (!sweep.leader) return { state: { ...initialDetectorState, ...stalls, health }, actions: [], newHolds: [] };
 
   const round: Round = {
     sweep,
@@ -139,10 +137,9 @@ export function stepDetector(
     if (!facts || facts.liveness === 'dead') round.suspicions.delete(member);
     else consider(round, crowd, { member, suspicion, facts });
   }
-  for (const action of round.actions) {
-    const isOneOfMany = action.type === 'evict' && crowd.heldBy(serviceOf(action.member))?.crowd;
-    if (isOneOfMany && departures.size < MAX_DEPARTURES) departures.set(action.member, nowMs);
-  }
+  const leavesCrowd = round.actions.filter(
+    ({ type, member }) => type === 'evict' && crowd.heldBy(serviceOf(member))?.crowd,
+  );
 
   // not before all of them were read once
   const isDue = nowMs - state.rescannedAtMs >= settings.rescanMs && sweep.cursorMs >= nowMs;
@@ -150,17 +147,25 @@ export function stepDetector(
   const turns = sweep.asked.filter(({ member }) => !isFirst(state.suspicions.get(member))).length;
   return {
     state: {
-      ...stalls,
+      graceFromMs: stalls.graceFromMs,
+      lateFromMs: stalls.lateFromMs,
+      lastSweepMs: nowMs,
       health,
       cursorMs: rescans ? -Infinity : sweep.cursorMs,
       rescannedAtMs: rescans ? nowMs : state.rescannedAtMs,
       askFrom: (state.askFrom + turns) % 1_000_000_007,
       suspicions: round.suspicions,
-      departures,
+      departures: withDepartures(departures, leavesCrowd, nowMs),
     },
     actions: round.actions,
     newHolds: round.newHolds,
   };
+}
+
+function withDepartures(before: Departures, leaving: readonly DetectorAction[], nowMs: number): Departures {
+  const room = MAX_DEPARTURES - before.size;
+  if (leaving.length === 0 || room <= 0) return before;
+  return new Map([...before, ...leaving.slice(0, room).map(({ member }) => [member, nowMs] as const)]);
 }
 
 /** One step under way; its collections are its own. */

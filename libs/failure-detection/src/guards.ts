@@ -23,21 +23,18 @@ export function stallsAfter(
   stalls: Stalls,
   nowMs: number,
   settings: DetectorSettings,
-): Stalls & { readonly late: boolean; readonly steppedBack: boolean } {
+): { readonly stalls: Stalls; readonly late: boolean; readonly steppedBack: boolean } {
   const { lastSweepMs } = stalls;
   const gapMs = lastSweepMs === undefined ? Infinity : nowMs - lastSweepMs;
   const steppedBack = gapMs < 0;
   const stalled = steppedBack || gapMs > settings.maxGapMs;
   const late = stalled || gapMs > settings.lateSweepMs;
-  // a moment of a clock that has stepped back since would last for as long as the step
-  const before = steppedBack ? -Infinity : undefined;
-  return {
+  const after = {
     graceFromMs: stalled ? nowMs : stalls.graceFromMs,
-    lateFromMs: late ? nowMs : (before ?? stalls.lateFromMs),
+    lateFromMs: late ? nowMs : stalls.lateFromMs,
     lastSweepMs: nowMs,
-    late: late && lastSweepMs !== undefined,
-    steppedBack,
   };
+  return { stalls: after, late: late && lastSweepMs !== undefined, steppedBack };
 }
 
 /** True while missing heartbeats of an instance with this TTL say nothing: nobody is even suspected for them. */
@@ -52,8 +49,10 @@ export const isShaken = (stalls: Stalls, ttlMs: number, nowMs: number, settings:
 export type Departures = ReadonlyMap<string, number>;
 
 /** The departures that still count. */
-export const recentDepartures = (departures: Departures, nowMs: number): Map<string, number> =>
-  new Map([...departures].filter(([, atMs]) => nowMs >= atMs && nowMs - atMs < CROWD_MEMORY_MS));
+export const recentDepartures = (departures: Departures, nowMs: number): Departures =>
+  departures.size === 0
+    ? departures
+    : new Map([...departures].filter(([, atMs]) => nowMs >= atMs && nowMs - atMs < CROWD_MEMORY_MS));
 
 export interface HoldReason {
   readonly reason: string;
@@ -71,7 +70,23 @@ export interface Crowd {
 
 export const serviceOf = (member: string): string => splitMember(member)?.service ?? '';
 
-/** Counts the silent once for the fleet and once for each service: O(suspicions) a sweep. */
+interface Counts {
+  readonly total: number;
+  readonly byService: ReadonlyMap<string, number>;
+}
+
+function countByService(members: Iterable<string>): Counts {
+  const byService = new Map<string, number>();
+  let total = 0;
+  for (const member of members) {
+    const service = serviceOf(member);
+    byService.set(service, (byService.get(service) ?? 0) + 1);
+    total += 1;
+  }
+  return { total, byService };
+}
+
+/** Counts the silent when it is first asked, once for the fleet and once for each service: O(suspicions) a sweep. */
 export function countCrowd(
   seen: {
     readonly sweep: SweepFacts;
@@ -82,37 +97,31 @@ export function countCrowd(
   settings: DetectorSettings,
 ): Crowd {
   const { sweep, suspicions, departures } = seen;
-  const silentIn = new Map<string, number>();
-  const leftFrom = new Map<string, number>();
-  const reasons = new Map<string, HoldReason | undefined>();
-  const count = (where: Map<string, number>, member: string): void => {
-    const service = serviceOf(member);
-    where.set(service, (where.get(service) ?? 0) + 1);
+  const isGone = (member: string): boolean =>
+    !suspicions.has(member) && (catalog.find(member)?.liveness ?? 'dead') === 'dead';
+  const silentNow = function* (): Generator<string> {
+    for (const [member, suspicion] of suspicions) if (isSilent(suspicion) || isProven(suspicion)) yield member;
   };
-  let silent = 0;
-  for (const [member, suspicion] of suspicions) {
-    if (!isSilent(suspicion) && !isProven(suspicion)) continue;
-    silent += 1;
-    count(silentIn, member);
-  }
-  let left = 0;
-  for (const member of departures.keys()) {
-    const back = catalog.find(member);
-    if (suspicions.has(member) || (back && back.liveness !== 'dead')) continue;
-    left += 1;
-    count(leftFrom, member);
-  }
+  const count = (): { silent: Counts; left: Counts; fleet: string | undefined } => {
+    const silent = countByService(silentNow());
+    const left = countByService([...departures.keys()].filter(isGone));
+    const gone = Math.max(silent.total, sweep.late) + left.total;
+    const known = sweep.known + left.total;
+    const fleet = isCrowd(gone, known, settings.crowdPercent)
+      ? `${gone} of ${known} instances went silent together: more likely the way to us than all of them`
+      : undefined;
+    return { silent, left, fleet };
+  };
+  let counted: ReturnType<typeof count> | undefined;
+  const reasons = new Map<string, HoldReason | undefined>();
   const isCrowd = (gone: number, of: number, percent: number): boolean =>
     gone >= settings.crowdMinimum && gone * 100 > of * percent;
 
-  const inFleet = Math.max(silent, sweep.late) + left;
-  const fleet = isCrowd(inFleet, sweep.known + left, settings.crowdPercent)
-    ? `${inFleet} of ${sweep.known + left} instances went silent together: more likely the way to us than all of them`
-    : undefined;
-
   const reasonFor = (service: string): HoldReason | undefined => {
-    const silentHere = silentIn.get(service) ?? 0;
-    const leftHere = leftFrom.get(service) ?? 0;
+    counted ??= count();
+    const { silent, left, fleet } = counted;
+    const silentHere = silent.byService.get(service) ?? 0;
+    const leftHere = left.byService.get(service) ?? 0;
     const { living, recorded } = catalog.count(service);
     const gone = silentHere + leftHere;
     const here = isCrowd(gone, living + leftHere, catalog.maxUnhealthyPercent(service))
