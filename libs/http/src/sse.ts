@@ -89,8 +89,9 @@ export const openSse = (req: IncomingMessage, res: ServerResponse, options: SseO
 };
 
 /**
- * Past Node's own framing, which costs three buffers, a cork and a tick for each write (measured: four times as much). Only where
- * nothing of this response waits before it, and where its body is known to be in chunks.
+ * Past Node's own framing, which makes three buffers, a cork and a tick of each write (measured with 4,000 streams: 6.0 us of Node's
+ * time a write, so 1.3 us; the kernel's 13 us come on top). Only where nothing of this response waits before it, and where its body is
+ * known to be in chunks.
  */
 const put = (res: ServerResponse, chunk: SseChunk): void => {
   const { socket } = res;
