@@ -104,6 +104,29 @@ describe('fetch through discovery', () => {
     expect(asked).toBe(3);
   });
 
+  it('adds a fifth at most to the requests of a service that answers badly', async () => {
+    let asked = 0;
+    const busy = await server((req, res) => {
+      asked += 1;
+      answering(503)(req, res);
+    });
+    const { discovery } = await clientOf([busy.url, busy.url, busy.url, busy.url]);
+    for (let turn = 0; turn < 100; turn += 1) await (await discovery.fetch('http://shop/')).body?.cancel();
+    expect(asked).toBeGreaterThan(120);
+    expect(asked).toBeLessThanOrEqual(130);
+  });
+
+  it('takes all requests elsewhere that a death has cut', async () => {
+    const cut: (() => void)[] = [];
+    const dying = await server((req) => void cut.push(() => req.socket.destroy()));
+    const { discovery } = await clientOf([dying.url, (await server(good)).url]);
+    const answers = Array.from({ length: 60 }, () => discovery.fetch('http://shop/'));
+    await eventually(() => expect(cut.length).toBe(30));
+    for (const end of cut) end();
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+
   it('does not send a stream twice', async () => {
     const { discovery } = await clientOf([await gone(), (await server(good)).url]);
     const body = new ReadableStream({ start: (controller) => controller.close() });

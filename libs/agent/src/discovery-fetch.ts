@@ -27,6 +27,9 @@ interface Attempt {
 
 /** Attempts in all, whatever the policy of the service allows. */
 const mostAttempts = 3;
+/** Each request earns this part of a further attempt at a service that answers badly; a few may come at once. */
+const budgetPerRequest = 0.2;
+const mostBudget = 10;
 const misdirectedStatus = 421;
 const brokenGateway = new Set([502, 503, 504]);
 const idempotentMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
@@ -44,16 +47,26 @@ const notConnected = new Set([
 /** `fetch`, with the name of a service where the host stands. Rejects as fetch does, or with a RefusalError when nobody is left. */
 export const createDiscoveryFetch = (options: DiscoveryFetchOptions) => {
   const { tableOf, note } = options;
+  // retries that load instances which are in trouble must not make it worse (Google SRE book, "Handling Overload")
+  const budgets = new WeakMap<DiscoveryTable, number>();
+  const isAffordable = (table: DiscoveryTable, outcome: Outcome): boolean => {
+    if (costsNothing(outcome)) return true;
+    const budget = budgets.get(table) ?? mostBudget;
+    if (budget < 1) return false;
+    budgets.set(table, budget - 1);
+    return true;
+  };
   return async (input: string | URL, init: RequestInit = {}): Promise<Response> => {
     const url = new URL(input);
     const table = await tableOf(url.hostname, init.signal ?? undefined);
     const idempotent = idempotentMethods.has((init.method ?? 'GET').toUpperCase());
     const attempts = isRepeatable(init.body) ? Math.min(mostAttempts, table.policy.retry.attempts) : 1;
+    budgets.set(table, Math.min(mostBudget, (budgets.get(table) ?? mostBudget) + budgetPerRequest));
     const tried: string[] = [];
     let last: Outcome | undefined;
     while (tried.length < attempts) {
       const instance = table.pick({ exclude: tried });
-      if (instance === undefined) break;
+      if (instance === undefined || (last !== undefined && !isAffordable(table, last))) break;
       // the answer before this one is not going to be read
       if (last?.type === 'answered') await last.response.body?.cancel();
       tried.push(instance.id);
@@ -98,6 +111,10 @@ function mayGoElsewhere(outcome: Outcome, idempotent: boolean): boolean {
   const { status } = outcome.response;
   return status === misdirectedStatus || (idempotent && brokenGateway.has(status));
 }
+
+/** A death takes all its requests along at once, and is no sign of too much work; an answer that says so is. */
+const costsNothing = (outcome: Outcome): boolean =>
+  outcome.type === 'failed' || outcome.response.status === misdirectedStatus;
 
 /** What is at hand as a whole can be sent again; a stream cannot. */
 const isRepeatable = (body: RequestInit['body']): boolean =>
