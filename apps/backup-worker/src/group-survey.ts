@@ -28,6 +28,9 @@ export interface GroupSurvey {
   readonly problems: readonly string[];
 }
 
+/** One node has a part of the data only, and a backup of a part must not look like one of the whole. */
+const NO_CLUSTER = 'a Redis Cluster is not backed up yet: follow each of its primaries with SWITCHYARD_REDIS_URL';
+
 /** Asks all Sentinels, then all nodes that any of them names (or the one node of a group without Sentinels). Never rejects. */
 export function createGroupSurvey(options: {
   readonly settings: RedisSettings;
@@ -36,6 +39,7 @@ export function createGroupSurvey(options: {
 }): () => Promise<GroupSurvey> {
   const { settings, probe, clock } = options;
   return async () => {
+    if (settings.kind === 'cluster') return { nodes: [], problems: [NO_CLUSTER] };
     const sentinels =
       settings.kind === 'single'
         ? []

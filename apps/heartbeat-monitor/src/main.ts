@@ -7,6 +7,7 @@ import {
   createCatalogFeed,
   createCatalogStore,
   createEpochKeeper,
+  createFitnessWatch,
   createRedis,
   createRedisRegistrar,
   redisRefusal,
@@ -79,6 +80,7 @@ await runService('heartbeat-monitor', ({ name, env, clock, logger, metrics, heal
   const registrar = createRedisRegistrar({ store, redis, service, id: instanceId, input });
   return [
     connections,
+    createFitnessWatch({ connections, redis, health, clock, logger }),
     server,
     feed,
     // also here: with every registry gone, a failover must not give a revision out twice

@@ -9,7 +9,7 @@ import {
   createRedisHistory,
   createRedisRegistrar,
   redisRefusal,
-  redisSettingsOf,
+  redisGroupSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { replicationConfig } from './config.ts';
@@ -23,7 +23,7 @@ import { redisRoutes } from './routes.ts';
 
 await runService('replication-manager', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
   const config = loadConfig(replicationConfig, { env, app: 'replication' });
-  const settings = redisSettingsOf(config.redis);
+  const settings = redisGroupSettingsOf(config.redis, name);
   const { group } = settings;
   const connections = createRedis(settings, { logger, name: instanceId });
   const redis = connections.connect('commands');

@@ -6,7 +6,7 @@ import {
   createSentinelWatch,
   type RedisAccess,
   type RedisNodeAdmin,
-  type RedisSettings,
+  type RedisGroupSettings,
   type SentinelMessage,
 } from '@switchyard/redis';
 import type { Clock, Logger } from '@switchyard/runtime';
@@ -28,7 +28,7 @@ export interface Observer {
 
 /** Which group, and where to begin. */
 export interface ObserverOptions {
-  readonly settings: RedisSettings;
+  readonly settings: RedisGroupSettings;
   /** Names for people, by `host:port`. */
   readonly names: ReadonlyMap<string, string>;
   readonly clock: Clock;
@@ -144,11 +144,11 @@ const createSentinelWatchOf = ({ settings, clock, logger, onMessage }: ObserverO
     ? createSentinelWatch({ sentinels: [], group: settings.group, access, clock, logger, onMessage })
     : undefined;
 
-const accessOf = ({ username, password, tls }: RedisSettings): RedisAccess => ({
+const accessOf = ({ username, password, tls }: RedisGroupSettings): RedisAccess => ({
   ...(username === undefined ? {} : { username }),
   ...(password === undefined ? {} : { password }),
   ...(tls === undefined ? {} : { tls }),
 });
 
-const sentinelAccessOf = ({ sentinelPassword }: RedisSettings): RedisAccess =>
+const sentinelAccessOf = ({ sentinelPassword }: RedisGroupSettings): RedisAccess =>
   sentinelPassword === undefined ? {} : { password: sentinelPassword };

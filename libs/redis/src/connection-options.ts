@@ -10,9 +10,10 @@ export interface RedisEndpoint {
   readonly port: number;
 }
 
-/** Where Redis is: by its Sentinels, or one fixed address. */
+/** Where Redis is: by its Sentinels, by any nodes of a Redis Cluster, or one fixed address. */
 export type RedisSettings = (
   | { readonly kind: 'sentinel'; readonly sentinels: readonly RedisEndpoint[]; readonly group: string }
+  | { readonly kind: 'cluster'; readonly nodes: readonly RedisEndpoint[]; readonly group: string }
   | { readonly kind: 'single'; readonly endpoint: RedisEndpoint; readonly group: string }
 ) & {
   readonly username?: string;
@@ -20,6 +21,9 @@ export type RedisSettings = (
   readonly sentinelPassword?: string;
   readonly tls?: boolean;
 };
+
+/** A Redis that is no Redis Cluster. */
+export type RedisGroupSettings = Exclude<RedisSettings, { readonly kind: 'cluster' }>;
 
 /**
  * What the connection is for.
@@ -45,30 +49,34 @@ export const reconnectDelayMs = (attempt: number): number =>
 /** Replies in the shapes of RESP2, whatever the protocol. */
 type RedisOptions = AnyRedisOptions & { replyMapping: 'legacy' };
 
+/** How ioredis finds the node; that of a cluster is found by `slot-connector.ts`. */
+function placeOf(settings: RedisSettings): AnyRedisOptions {
+  if (settings.kind === 'cluster') return {};
+  if (settings.kind === 'single') return { host: settings.endpoint.host, port: settings.endpoint.port };
+  return {
+    name: settings.group,
+    sentinels: settings.sentinels.map(({ host, port }) => ({ host, port })),
+    sentinelRetryStrategy: reconnectDelayMs,
+    sentinelCommandTimeout: CONNECT_DEADLINE_MS,
+    ...(settings.sentinelPassword === undefined ? {} : { sentinelPassword: settings.sentinelPassword }),
+  };
+}
+
 /** The options of ioredis for one connection. */
 export function optionsFor(settings: RedisSettings, use: ConnectionUse, name: string): RedisOptions {
   const waits = use === 'worker';
   const fails = use === 'commands' || use === 'queue';
-  const where: AnyRedisOptions =
-    settings.kind === 'single'
-      ? { host: settings.endpoint.host, port: settings.endpoint.port }
-      : {
-          name: settings.group,
-          sentinels: settings.sentinels.map(({ host, port }) => ({ host, port })),
-          sentinelRetryStrategy: reconnectDelayMs,
-          sentinelCommandTimeout: CONNECT_DEADLINE_MS,
-          ...(settings.sentinelPassword === undefined ? {} : { sentinelPassword: settings.sentinelPassword }),
-        };
   return {
-    ...where,
+    ...placeOf(settings),
     replyMapping: 'legacy',
     connectionName: name,
     connectTimeout: CONNECT_DEADLINE_MS,
     disconnectTimeout: CLOSE_DEADLINE_MS,
     socketTimeout: SOCKET_SILENCE_MS[use],
     retryStrategy: reconnectDelayMs,
-    // A demoted primary says READONLY: leave it and ask the Sentinels again. Only a worker sends the refused command there.
-    reconnectOnError: (error) => error.message.startsWith('READONLY') && (waits ? 2 : 1),
+    // A demoted primary says READONLY, in a cluster MOVED: leave it and ask for the new one. Only a worker sends the refused
+    // command there.
+    reconnectOnError: (error) => /^(?:READONLY|MOVED)\b/.test(error.message) && (waits ? 2 : 1),
     // Commands that a lost connection owes an answer fail at once. With 1 they would fail at every other loss only.
     maxRetriesPerRequest: waits ? null : 0,
     enableOfflineQueue: waits,

@@ -5,6 +5,9 @@ import { withDeadline } from '@switchyard/runtime';
 import type { Logger } from '@switchyard/runtime';
 import { optionsFor, reconnectDelayMs } from './connection-options.ts';
 import type { ConnectionUse, RedisSettings } from './connection-options.ts';
+import { slotConnector } from './slot-connector.ts';
+import { watchSlot } from './slot-watch.ts';
+import type { SlotWatch } from './slot-watch.ts';
 import { watchSwitches } from './switch-watch.ts';
 import type { SwitchWatch } from './switch-watch.ts';
 
@@ -30,6 +33,14 @@ export function createRedis(
 ): RedisConnections {
   const open = new Set<Redis>();
   let switches: SwitchWatch | undefined;
+  let slot: SlotWatch | undefined;
+  const optionsOf = (use: ConnectionUse): ReturnType<typeof optionsFor> => {
+    const options = optionsFor(settings, use, `${name}:${use}`);
+    if (settings.kind === 'sentinel') switches ??= watchSwitches(settings, { logger, name, open });
+    if (settings.kind !== 'cluster') return options;
+    const watch = (slot ??= watchSlot(settings, { logger, name, open }));
+    return { ...options, Connector: slotConnector(() => watch.owner()) };
+  };
   const keep = (redis: Redis, use: ConnectionUse): void => {
     open.add(redis);
     logChanges(redis, use, logger);
@@ -46,8 +57,7 @@ export function createRedis(
     name: 'redis',
     settings,
     connect(use) {
-      if (settings.kind === 'sentinel') switches ??= watchSwitches(settings, { logger, name, open });
-      const redis = new Redis(optionsFor(settings, use, `${name}:${use}`));
+      const redis = new Redis(optionsOf(use));
       keep(redis, use);
       return redis;
     },
@@ -60,6 +70,7 @@ export function createRedis(
     },
     async stop() {
       switches?.close();
+      slot?.close();
       for (const redis of open) redis.disconnect();
     },
   };

@@ -1,7 +1,7 @@
-// Where is Redis? By its Sentinels (the usual way), or one address.
-import { setting } from '@switchyard/runtime';
+// Where is Redis? By its Sentinels (the usual way), by the nodes of a Redis Cluster, or one address.
+import { ConfigError, setting } from '@switchyard/runtime';
 import type { ConfigOf } from '@switchyard/runtime';
-import type { RedisEndpoint, RedisSettings } from './connection-options.ts';
+import type { RedisEndpoint, RedisGroupSettings, RedisSettings } from './connection-options.ts';
 
 /** The part of a service's settings that every service shares. */
 export const redisSettings = {
@@ -11,6 +11,13 @@ export const redisSettings = {
     item: /^[^\s,]+:\d{1,5}$/,
     itemName: 'host:port',
     doc: 'Sentinels that know the group; asked in turn for the primary. Ignored when SWITCHYARD_REDIS_URL is set.',
+  }),
+  cluster: setting.list({
+    env: 'SWITCHYARD_REDIS_CLUSTER',
+    optional: true,
+    item: /^[^\s,]+:\d{1,5}$/,
+    itemName: 'host:port',
+    doc: 'Nodes of a Redis Cluster, any of them: asked for the primary that owns the keys. Wins over Sentinels; not together with SWITCHYARD_REDIS_URL.',
   }),
   group: setting.string({
     env: 'SWITCHYARD_REDIS_GROUP',
@@ -45,7 +52,17 @@ function endpointOf(text: string): RedisEndpoint {
   return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) };
 }
 
-/** The settings as the connections take them. A URL wins over Sentinels. */
+/** The same for who works on groups of Sentinels or on one node; a ConfigError for a Redis Cluster. */
+export function redisGroupSettingsOf(config: ConfigOf<typeof redisSettings>, app: string): RedisGroupSettings {
+  const settings = redisSettingsOf(config);
+  if (settings.kind !== 'cluster') return settings;
+  throw new ConfigError([
+    `SWITCHYARD_REDIS_CLUSTER is set, and ${app} works on groups of Sentinels: a Redis Cluster fails over by itself. ` +
+      `Leave ${app} out, or point it at a group with SWITCHYARD_REDIS_SENTINELS`,
+  ]);
+}
+
+/** The settings as the connections take them. A URL or a cluster wins over Sentinels. Throws a ConfigError. */
 export function redisSettingsOf(config: ConfigOf<typeof redisSettings>): RedisSettings {
   const url = config.url === undefined ? undefined : new URL(config.url);
   const username = url?.username ? decodeURIComponent(url.username) : config.username;
@@ -55,7 +72,19 @@ export function redisSettingsOf(config: ConfigOf<typeof redisSettings>): RedisSe
     ...(password === undefined ? {} : { password }),
     ...(config.sentinelPassword === undefined ? {} : { sentinelPassword: config.sentinelPassword }),
   };
+  const nodes = config.cluster?.map(endpointOf) ?? [];
+  if (url && nodes.length > 0) {
+    throw new ConfigError(['SWITCHYARD_REDIS_URL and SWITCHYARD_REDIS_CLUSTER are both set; keep one of them']);
+  }
+  if (nodes.length > 0) return { kind: 'cluster', nodes, group: config.group, ...access };
   if (!url) return { kind: 'sentinel', sentinels: config.sentinels.map(endpointOf), group: config.group, ...access };
+  const database = url.searchParams.get('db') ?? url.pathname.replace('/', '');
+  if (database !== '' && database !== '0') {
+    throw new ConfigError([
+      `SWITCHYARD_REDIS_URL names database ${database}: the catalog uses database 0 alone, because channels are shared by all databases ` +
+        'and a Redis Cluster has no other. Leave the number out, and give Switchyard a Redis of its own if database 0 is taken',
+    ]);
+  }
   const endpoint = { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 6379) };
   return { kind: 'single', endpoint, group: config.group, tls: url.protocol === 'rediss:', ...access };
 }

@@ -38,8 +38,8 @@ export function watchSwitches(
   };
 }
 
-/** One that is between two connections asks the Sentinels anyway, and must not be disturbed while it does. */
-function isElsewhere(redis: Redis, primary: RedisEndpoint): boolean {
+/** One that is between two connections asks for the primary anyway, and must not be disturbed while it does. */
+export function isElsewhere(redis: Redis, primary: RedisEndpoint): boolean {
   if (redis.status !== 'ready' && redis.status !== 'connect') return false;
   const { remoteAddress, remotePort } = redis.stream;
   // a Sentinel may announce a name, or another address of the same node: then it is only sent away in vain

@@ -8,7 +8,7 @@ const lost =
   /Command timed out|Connection is closed|Stream isn't writeable|Command aborted due to connection close|All sentinels are unreachable|Socket timeout|socket has been ended/;
 /** Error replies of a Redis that is there but must not or cannot do its work now: a restart, a failover, a full disk. */
 const refusing =
-  /^(?:LOADING|MASTERDOWN|READONLY|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|MISCONF|OOM|BUSY|NOAUTH|WRONGPASS|ERR max number of clients reached)\b/;
+  /^(?:LOADING|MASTERDOWN|READONLY|NOREPLICAS|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|UNBLOCKED|MISCONF|OOM|BUSY|NOAUTH|WRONGPASS|ERR max number of clients reached)\b/;
 const socketCodes: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
   'ECONNABORTED',

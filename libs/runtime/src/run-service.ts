@@ -12,7 +12,7 @@ import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 import type { Component } from './component.ts';
 import { ConfigError } from './config.ts';
-import { startAll, stopAll } from './lifecycle.ts';
+import { StartError, startAll, stopAll } from './lifecycle.ts';
 import type { Health } from './health.ts';
 import { createHealth } from './health.ts';
 import type { Logger } from './logger.ts';
@@ -151,9 +151,11 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 
-/** A mistake in the settings is the operator's: all problems, no stack. */
-const startFailure = (error: unknown): object =>
-  error instanceof ConfigError ? { problems: error.problems } : { err: error };
+/** A mistake in the settings, or in what they name, is the operator's: all problems, no stack. */
+const startFailure = (error: unknown): object => {
+  const cause = error instanceof StartError ? error.cause : error;
+  return cause instanceof ConfigError ? { problems: cause.problems } : { err: error };
+};
 
 const flushTelemetry = async (logger: Logger): Promise<void> => {
   try {

@@ -1,4 +1,5 @@
 // What may tests of other projects use? Real Redis groups, faults, and fakes for time and randomness.
+export { startCluster, type ClusterOptions, type TestCluster } from './cluster.ts';
 export { eventually, type EventuallyOptions } from './eventually.ts';
 export { freePort } from './free-port.ts';
 export { manualClock, type ManualClock } from './manual-clock.ts';
