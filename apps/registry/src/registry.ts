@@ -8,6 +8,7 @@ import {
   createCatalogStore,
   createDispatcherBoard,
   createEpochKeeper,
+  createLeases,
   redisRefusal,
 } from '@switchyard/redis';
 import type { Redis, RedisConnections } from '@switchyard/redis';
@@ -20,6 +21,7 @@ import { eventRoutes } from './event-routes.ts';
 import { watchFeed } from './feed-health.ts';
 import { instanceRoutes } from './instance-routes.ts';
 import { createIntake } from './intake.ts';
+import { leaseRoutes } from './lease-routes.ts';
 import { createLivenessParts } from './liveness-parts.ts';
 import { createSeeder } from './seed.ts';
 import { createTimeTravel } from './time-travel.ts';
@@ -65,6 +67,7 @@ export function createRegistry(context: {
       ...liveness.routes,
       drainRoute({ store, board }),
       ...activationRoutes({ store, feed, clock }),
+      ...leaseRoutes(createLeases(redis)),
       whyRoute({ feed, store, board }),
       dryRunRoute({ feed, store, clock }),
       ...serviceRoutes({ catalog, feed, hub, past }),
