@@ -2,7 +2,7 @@
 import { createAgent } from '@switchyard/agent';
 import { httpServer } from '@switchyard/http';
 import { instanceInputSchema, platformService } from '@switchyard/protocol';
-import { createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
+import { createFitnessWatch, createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { registryConfig } from './config.ts';
 import { connectionRoom } from './connection-room.ts';
@@ -22,6 +22,7 @@ await runService('registry', (context) => {
   const registrar = createRedisRegistrar({ store, redis, service, id: instanceId, input });
   return [
     connections,
+    createFitnessWatch({ connections, redis, health, clock, logger }),
     server,
     ...components,
     createAgent({ service, id: instanceId, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
