@@ -1,5 +1,5 @@
 // How does a client without event streams stay up to date? Long-poll: its read waits until there is something newer than its cursor.
-import type { CatalogView } from '@switchyard/catalog';
+import type { CatalogView, Cursor } from '@switchyard/catalog';
 import type { PlainReply, Reply } from '@switchyard/http';
 import { durationSchema, parseDurationMs, refuse } from '@switchyard/protocol';
 import type { Refusal } from '@switchyard/protocol';
@@ -7,7 +7,6 @@ import type { CatalogFeed } from '@switchyard/redis';
 import { answerFrom } from './reading.ts';
 import { cursorSchema, idOf } from './watch-cursor.ts';
 import type { WatchHub } from './watch-hub.ts';
-import type { Cursor } from '@switchyard/catalog';
 
 const LONGEST_WAIT_MS = 600_000;
 const DEFAULT_WAIT_MS = 30_000;
@@ -25,7 +24,8 @@ export const longPollTimeoutMs = LONGEST_WAIT_MS + 10_000;
 
 export const LONG_POLL_DESCRIPTION = `Every answer has its cursor in the header \`switchyard-cursor\`. With after=<cursor> the answer comes as soon
 as there is something newer, at once when there is already or when the cursor is of another epoch, else after \`wait\` with the same list. The
-cursor of a service moves with changes of that service alone. An answer may come without anything being newer.`;
+cursor of a service moves with changes of that service alone. An answer may come without anything being newer. The
+control listener gives up after a minute: through it, wait less than that.`;
 
 /** What can be waited for, and how long somebody wants to. */
 export interface WaitRequest {
