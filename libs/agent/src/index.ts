@@ -1,5 +1,7 @@
 export { createAgent } from './agent.ts';
 export type { Agent, AgentOptions, AgentPhase, AgentState } from './agent.ts';
+export { createFence } from './fence.ts';
+export type { Fence, FenceOptions, FenceVerdict } from './fence.ts';
 export { createHttpRegistrar } from './http-registrar.ts';
 export type { HttpRegistrarOptions } from './http-registrar.ts';
 export { createLivenessLink } from './liveness-link.ts';
