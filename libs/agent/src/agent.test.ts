@@ -307,6 +307,7 @@ describe('createAgent', () => {
           if (state.breaks) throw new Error('the liveness connection ended');
           return 'known';
         },
+        drop: () => undefined,
         leave: async () => void calls.push('bye'),
         stop: async () => undefined,
       };

@@ -45,7 +45,9 @@ export interface AgentOptions {
   /** Ms that one call to the registrar may take; 2000. */
   readonly callDeadlineMs?: number;
   /** Gets (and logs) the check `registration`, which does not make the service unready: it serves all the same. */
-  readonly health?: Health;
+  readonly health?: Pick<Health, 'set'>;
+  /** A reason to give no sign of life now; undefined to go on. */
+  readonly silence?: () => string | undefined;
   /** The catalog had forgotten the instance; it registers again. */
   readonly onUnknown?: () => void;
   /** 0..1 (exclusive), Math.random unless given. */
@@ -215,7 +217,11 @@ export const createAgent = (options: AgentOptions): Agent => {
   };
   const run = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
-      if (phase === 'REGISTERING') {
+      const reason = options.silence?.();
+      if (reason !== undefined) {
+        tell(reason);
+        if (!(await nod(beatEveryMs))) return;
+      } else if (phase === 'REGISTERING') {
         attempt = register();
         if (!(await attempt) && !(await nod(retry.next()))) return;
       } else if (await nod(beatEveryMs * (1 - jitterRatio * random()))) {

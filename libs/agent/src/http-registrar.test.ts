@@ -70,6 +70,16 @@ describe('createHttpRegistrar', () => {
     ]);
   });
 
+  it('sends the load with the beat, and the beat alone to a registry that does not understand it', async () => {
+    const unread = problem({ code: 'invalid_input', detail: 'the body is not valid' });
+    const { url, seen } = await registry((res, { body }) => (body.includes('lagMs') ? unread(res) : status(204)(res)));
+
+    expect(await registrarAt(url).beat(signal, { inflight: 2 })).toBe('known');
+    expect(await registrarAt(url).beat(signal, { lagMs: 2 })).toBe('known');
+
+    expect(seen.map(({ body }) => body)).toEqual(['{"load":{"inflight":2}}', '{"load":{"lagMs":2}}', '']);
+  });
+
   it('hands a refusal back with its code and reasons', async () => {
     const refusal: Refusal = {
       code: 'invalid_input',

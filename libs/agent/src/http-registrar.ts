@@ -64,7 +64,11 @@ export const createHttpRegistrar = (options: HttpRegistrarOptions): Registrar =>
   return {
     register: (signal) => carry('PUT', { body: input }, signal),
     beat: async (signal, load) => {
-      const answer = await ask('POST', { path: `${path}/heartbeat`, ...(load && { body: { load } }) }, signal);
+      const to = `${path}/heartbeat`;
+      let answer = await ask('POST', { path: to, ...(load && { body: { load } }) }, signal);
+      // an older registry does not know all that can be said about the load, and the beat matters more
+      if (load && !answer.ok && answer.refusal.code === 'invalid_input')
+        answer = await ask('POST', { path: to }, signal);
       if (answer.ok) return 'known';
       if (answer.refusal.code === 'unknown_instance' || answer.refusal.code === 'not_found') return 'unknown';
       throw new Error(`the registry refused the heartbeat: ${answer.refusal.detail}`);

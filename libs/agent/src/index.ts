@@ -9,6 +9,8 @@ export type { HeldRole, LivenessLink, LivenessLinkOptions, LivenessNews } from '
 export { misdirected } from './misdirected.ts';
 export { inTurn } from './registrar.ts';
 export type { Registrar } from './registrar.ts';
+export { createWorkerAgent } from './worker-agent.ts';
+export type { WorkerAgentOptions } from './worker-agent.ts';
 export { createDiscovery } from './discovery.ts';
 export type { DiscoveredService, Discovery, DiscoveryOptions, DiscoveryStatus } from './discovery.ts';
 export type { DiscoveredInstance } from './discovery-news.ts';

@@ -38,6 +38,8 @@ export interface LivenessLink {
   open(): boolean;
   /** A beat over it. Rejects when there is none, when it breaks, or when no answer comes: beat in another way then. */
   beat(load?: LoadReport): Promise<'known' | 'unknown'>;
+  /** Breaks it off, as the end of the process would: whoever doubts asks the instance. */
+  drop(): void;
   /** Says goodbye, so that its end raises no doubt. Never rejects. */
   leave(): Promise<void>;
   /** Ends it without a word. */
@@ -54,11 +56,14 @@ export interface LivenessLinkOptions {
   readonly random?: () => number;
   /** Ms until a beat without an answer ends the connection; 1000. */
   readonly answerMs?: number;
+  /** True: open no connection now. */
+  readonly quiet?: () => boolean;
 }
 
 const connectMs = 2_000;
 const refusedForMs = 60_000;
 const goodbyeMs = 250;
+const quietMs = 100;
 const keepAliveMs = 1_000;
 /** Statuses by which an older registry, or a proxy that lets no upgrade through, says so. */
 const refusals: ReadonlySet<number> = new Set([400, 404, 405, 426, 501]);
@@ -148,6 +153,10 @@ export const createLivenessLink = (options: LivenessLinkOptions): LivenessLink =
   };
   const run = async (news: LivenessNews): Promise<void> => {
     while (!stopped.signal.aborted) {
+      if (options.quiet?.() === true) {
+        await pause(quietMs);
+        continue;
+      }
       const nowMs = clock.monotonicMs();
       const url = registryUrls
         .map((_, i) => registryUrls[(turn + i) % registryUrls.length] ?? '')
@@ -196,6 +205,7 @@ export const createLivenessLink = (options: LivenessLinkOptions): LivenessLink =
         waiting.push({ resolve, reject, timer });
         say({ type: 'beat', ...(load && { load }) });
       }),
+    drop: () => void socket?.destroy(),
     leave: async () => {
       const leaving = socket;
       stopped.abort(new Error('the agent leaves'));
