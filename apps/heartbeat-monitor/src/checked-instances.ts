@@ -12,6 +12,14 @@ export const versionOf = ({ incarnation, url, check, liveness }: Instance): stri
 /** An open port is no application: the kernel accepts for a process that hangs, and another process may have taken it. */
 const speaks = ({ check }: Instance): boolean => check?.type === 'http' || check?.type === 'grpc';
 
+/** Another one of its service lives at its address: a process that was started anew under a name of its own, for one. */
+export function hasHeir(view: CatalogView, instance: Instance): boolean {
+  for (const { id, url, liveness } of view.instancesOf(instance.service)) {
+    if (url === instance.url && id !== instance.id && liveness !== 'dead') return true;
+  }
+  return false;
+}
+
 /** Everybody whose check is made all the time; also the dead, as long as they are on record, that an answer would bring back. */
 export function* checkedIn(view: CatalogView): Generator<{ readonly checked: Checked; readonly instance: Instance }> {
   for (const instance of view.all()) {

@@ -83,8 +83,8 @@ function world(...start: readonly Instance[]) {
     },
     async probe(instance): ReturnType<ChecksOptions['probe']> {
       asked.push(instance.id);
-      if (is.slow) await new Promise<void>((resolve) => waiting.push(resolve));
       const outcome = outcomes.get(instance.id) ?? 'answered';
+      if (is.slow) await new Promise<void>((resolve) => waiting.push(resolve));
       const kind = instance.check?.type === 'tcp' ? 'tcp' : 'http';
       const detail = outcome === 'answered' ? 'its check answered 200' : `it ${outcome}`;
       return { kind, outcome, tookMs: 3, detail, heard: kind === 'http' && ['answered', 'failed'].includes(outcome) };
@@ -203,6 +203,21 @@ describe('checks that are made all the time', () => {
     expect([commits.length, beats.length > 0]).toEqual([1, true]);
   });
 
+  it('bring nobody back whose address another one of the service has now', async () => {
+    const { clock, commits, set, start } = world(
+      instanceOf('a', { liveness: 'dead' }),
+      instanceOf('heir', { check: { type: 'none' } }),
+    );
+    await start();
+    await clock.advance(5_000);
+    expect(commits).toEqual([]);
+
+    set('heir', { url: 'http://127.0.0.1:3001' });
+    await clock.advance(2_000);
+
+    expect(commits).toEqual([['instance.registered', 'shop/a']]);
+  });
+
   it('count as its owner asks', async () => {
     const { clock, commits, outcomes, start } = world(instanceOf('a', { check: { ...check, fall: 1, rise: 1 } }));
     outcomes.set('a', 'timeout');
@@ -269,6 +284,20 @@ describe('checks that are made all the time', () => {
     expect([asked.length, commits]).toEqual([2, [['instance.revived', 'shop/a']]]);
   });
 
+  it('change nothing once another one leads, whose token this monitor has read', async () => {
+    const { answerAll, clock, commits, is, outcomes, start } = world(instanceOf('a', { check: { ...check, fall: 1 } }));
+    is.slow = true;
+    outcomes.set('a', 'failed');
+    await start();
+    await clock.advance(100);
+
+    is.leader = false;
+    answerAll();
+    await clock.advance(10);
+
+    expect(commits).toEqual([]);
+  });
+
   it('begin anew with a new process behind the name, and drop what is under way about the former one', async () => {
     const { answerAll, asked, clock, commits, is, outcomes, set, start } = world(
       instanceOf('a', { check: { ...check, fall: 1 } }),
@@ -278,9 +307,9 @@ describe('checks that are made all the time', () => {
     await start();
     await clock.advance(100);
 
+    outcomes.set('a', 'answered');
     set('a', { incarnation: 2 });
     await clock.advance(250);
-    outcomes.set('a', 'answered');
     answerAll();
     await clock.advance(100);
 

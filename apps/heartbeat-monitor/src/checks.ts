@@ -15,7 +15,7 @@ import { changeBy } from './check-changes.ts';
 import { createCheckHeartbeats } from './check-heartbeats.ts';
 import { createCheckResults } from './check-results.ts';
 import type { CheckVerdict } from './check-results.ts';
-import { checkedIn, versionOf } from './checked-instances.ts';
+import { checkedIn, hasHeir, versionOf } from './checked-instances.ts';
 import type { Monitor } from './monitor.ts';
 
 const LOOK_EVERY_MS = 50;
@@ -81,7 +81,9 @@ export function createChecks(options: ChecksOptions): Checks {
   let heartbeats = createCheckHeartbeats(options.beat);
 
   const carryOut = async (instance: Instance, { type, evidence }: CheckVerdict): Promise<void> => {
-    const { fencingToken } = monitor.status();
+    const { leader, fencingToken } = monitor.status();
+    // since the last look it may have become somebody else's token
+    if (!leader) return;
     const complete = { ...evidence, fencingToken, monitor: id };
     const decision = changeBy[type](instance, complete, {
       nowMs: clock.unixMs(),
@@ -111,7 +113,7 @@ export function createChecks(options: ChecksOptions): Checks {
       heartbeats.answered(checked, INTERVALS_TO_MISS * checked.plan.intervalMs);
     }
     const verdict = results.record(checked, result, instance);
-    if (verdict === undefined) return;
+    if (verdict === undefined || (verdict.type === 'return' && hasHeir(feed.view, instance))) return;
     await carryOut(instance, verdict);
     if (verdict.type !== 'suspect' || (result.outcome !== 'refused' && result.outcome !== 'other')) return;
     // nobody is there, or somebody else: one more probe may evict it
