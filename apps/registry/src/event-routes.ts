@@ -6,7 +6,7 @@ import { eventSchema, eventTypes, refuse, serviceNameSchema } from '@switchyard/
 import type { CatalogFeed } from '@switchyard/redis';
 import type { Clock, Logger } from '@switchyard/runtime';
 import { z } from 'zod';
-import { streamEvents } from './event-stream.ts';
+import { createTailReader, streamEvents } from './event-stream.ts';
 import { cursorOf } from './watch-cursor.ts';
 import type { WatchHub } from './watch-hub.ts';
 import { topicOf } from './watch-ring.ts';
@@ -18,7 +18,7 @@ const topicList = z
   .transform((text) => text.split(',').map((each) => each.trim()))
   .refine((list) => list.every((topic) => topics.includes(topic)), `must be some of ${topics.join(', ')}`);
 
-const MOST_SERVICES = 64;
+const MOST_SERVICES = 256;
 /** `service=a&service=b` and `service=a,b` are the same. */
 const serviceList = z
   .union([z.string(), z.array(z.string())])
@@ -57,49 +57,53 @@ export interface EventRoutesOptions {
 }
 
 /** Routes for `/v1/events` and `/v1/stream`. */
-export const eventRoutes = ({ store, feed, hub, clock, logger }: EventRoutesOptions): Route[] => [
-  route({
-    method: 'get',
-    path: '/v1/events',
-    summary: 'What happened, newest first; `next` is the cursor for `before`',
-    tags: ['events'],
-    query: historyQuery,
-    responses: { 200: { description: 'Events', schema: historySchema } },
-    handle: async ({ query }) => {
-      const { events: page, next } = await store.history(query.before, query.limit);
-      const events = page.filter((event) => query.topics?.includes(topicOf(event.type)) ?? true);
-      const same = query.topics ? `&topics=${query.topics.join(',')}` : '';
-      const link = next === null ? {} : { link: `</v1/events?limit=${query.limit}&before=${next}${same}>; rel="next"` };
-      return { status: 200, body: { events, next }, headers: link };
-    },
-  }),
-  route({
-    method: 'get',
-    path: '/v1/stream',
-    summary: 'Events as they happen (server-sent events); Last-Event-ID resumes exactly or says `reset`',
-    description: STREAM_DESCRIPTION,
-    tags: ['events'],
-    query: streamQuery,
-    responses: { 200: { description: 'The stream', mediaType: 'text/event-stream' } },
-    handle: ({ query, headers }) => {
-      if (!feed.status().loaded) return refuse('not_ready', 'the catalog has not been read yet').error;
-      const last = String(headers['last-event-id'] ?? '').trim();
-      const after = cursorOf(last);
-      if (last !== '' && !after) {
-        const why = ['Last-Event-ID: must be the id of an event, such as 1700000000.42'];
-        return refuse('invalid_input', `Last-Event-ID is not an event id: ${last.slice(0, 60)}`, { why }).error;
-      }
-      const filter = { topics: query.topics, services: query.service, snapshot: query.snapshot === 'true' };
-      return {
-        stream: (res, req) => {
-          const stream = openSse(req, res);
-          streamEvents({ stream, hub, store, clock, filter, after }).catch((error: unknown) => {
-            if (!stream.closed.aborted) logger.debug({ err: error }, 'stream.broken');
-            // the watcher comes back with its last id
-            stream.close();
-          });
-        },
-      };
-    },
-  }),
-];
+export const eventRoutes = ({ store, feed, hub, clock, logger }: EventRoutesOptions): Route[] => {
+  const readTail = createTailReader(store);
+  return [
+    route({
+      method: 'get',
+      path: '/v1/events',
+      summary: 'What happened, newest first; `next` is the cursor for `before`',
+      tags: ['events'],
+      query: historyQuery,
+      responses: { 200: { description: 'Events', schema: historySchema } },
+      handle: async ({ query }) => {
+        const { events: page, next } = await store.history(query.before, query.limit);
+        const events = page.filter((event) => query.topics?.includes(topicOf(event.type)) ?? true);
+        const same = query.topics ? `&topics=${query.topics.join(',')}` : '';
+        const link =
+          next === null ? {} : { link: `</v1/events?limit=${query.limit}&before=${next}${same}>; rel="next"` };
+        return { status: 200, body: { events, next }, headers: link };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/v1/stream',
+      summary: 'Events as they happen (server-sent events); Last-Event-ID resumes exactly or says `reset`',
+      description: STREAM_DESCRIPTION,
+      tags: ['events'],
+      query: streamQuery,
+      responses: { 200: { description: 'The stream', mediaType: 'text/event-stream' } },
+      handle: ({ query, headers }) => {
+        if (!feed.status().loaded) return refuse('not_ready', 'the catalog has not been read yet').error;
+        const last = String(headers['last-event-id'] ?? '').trim();
+        const after = cursorOf(last);
+        if (last !== '' && !after) {
+          const why = ['Last-Event-ID: must be the id of an event, such as 1700000000.42'];
+          return refuse('invalid_input', `Last-Event-ID is not an event id: ${last.slice(0, 60)}`, { why }).error;
+        }
+        const filter = { topics: query.topics, services: query.service, snapshot: query.snapshot === 'true' };
+        return {
+          stream: (res, req) => {
+            const stream = openSse(req, res);
+            streamEvents({ stream, hub, readTail, clock, filter, after }).catch((error: unknown) => {
+              if (!stream.closed.aborted) logger.debug({ err: error }, 'stream.broken');
+              // the watcher comes back with its last id
+              stream.close();
+            });
+          },
+        };
+      },
+    }),
+  ];
+};

@@ -7,6 +7,7 @@ import type { CatalogStore, Cursor, Tail } from '@switchyard/catalog';
 import { sseChunk } from '@switchyard/http';
 import type { SseStream } from '@switchyard/http';
 import type { Clock } from '@switchyard/runtime';
+import { idOf } from './watch-cursor.ts';
 import { wants } from './watch-groups.ts';
 import type { WatchFilter } from './watch-groups.ts';
 import type { WatchHub } from './watch-hub.ts';
@@ -17,7 +18,23 @@ const PAGE_BYTES = 256 * 1024;
 /** A reader that has not taken a page of what it missed after so long is let go; it comes back with its last id. */
 const PAGE_DEADLINE_MS = 30_000;
 const PAGE_LOOK_MS = 1;
-const UNCLAIMED_WAIT_MS = 100;
+const UNCLAIMED_WAIT_MS = 500;
+
+/** What came after a cursor, from Redis. */
+export type ReadTail = (after: Cursor) => Promise<Tail>;
+
+/** Watchers who left at the same place, such as all of a registry that is gone, share one question to Redis. */
+export function createTailReader(store: Pick<CatalogStore, 'tail'>): ReadTail {
+  const asked = new Map<string, Promise<Tail>>();
+  return (after) => {
+    const id = idOf(after);
+    const known = asked.get(id);
+    if (known) return known;
+    const tail = store.tail(after, PAGE_EVENTS).finally(() => asked.delete(id));
+    asked.set(id, tail);
+    return tail;
+  };
+}
 
 /**
  * Serves one watcher: from `after` on when it resumes, else from now on. Frames: `start` or `snapshot` (where it begins), the events,
@@ -27,12 +44,12 @@ const UNCLAIMED_WAIT_MS = 100;
 export async function streamEvents(options: {
   readonly stream: SseStream;
   readonly hub: WatchHub;
-  readonly store: CatalogStore;
+  readonly readTail: ReadTail;
   readonly clock: Clock;
   readonly filter: WatchFilter;
   readonly after: Cursor | undefined;
 }): Promise<void> {
-  const { stream, hub, store, clock, filter, after } = options;
+  const { stream, hub, readTail, clock, filter, after } = options;
   const joining = { stream, filter };
   const generation = hub.generation();
   const joinAt = (sent: Cursor): void => {
@@ -74,7 +91,7 @@ export async function streamEvents(options: {
       hub.join(joining, sent);
       return;
     }
-    const tail: Tail = await store.tail(sent, PAGE_EVENTS);
+    const tail = await readTail(sent);
     if (hub.generation() !== generation) continue;
     if (tail.type === 'gap') {
       joinAt(hub.reset(joining, 'events between your last one and now are no longer kept'));
