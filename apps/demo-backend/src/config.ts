@@ -47,6 +47,12 @@ export const demoSettings = {
     maxLength: 64,
     doc: 'Zone, rack or region, for people and for zone-aware policies.',
   }),
+  role: setting.choice({
+    env: 'SWITCHYARD_DEMO_ROLE',
+    choices: ['member', 'active', 'standby'],
+    default: 'member',
+    doc: 'Role that the instance declares. In an active-standby service, active is preferred for the first activation, and standby leaves it to others for a second.',
+  }),
   drainDelayMs: setting.durationMs({
     env: 'SWITCHYARD_DEMO_DRAIN_DELAY_MS',
     default: 1_000,

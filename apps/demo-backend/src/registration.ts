@@ -46,7 +46,7 @@ export const createRegistration = ({ context, config, port }: RegistrationOption
         meta: { pid: String(process.pid) },
         ttl: formatDurationMs(ttlMs),
         check: { type: 'http', path: '/livez' },
-        role: 'member',
+        role: config.role,
       });
       const drain = { drainDelayMs, drainDeadlineMs };
       agent = createAgent({ service, id, registrar, clock, logger, health, ttlMs, ...drain });
