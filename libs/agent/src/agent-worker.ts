@@ -105,7 +105,7 @@ function run(data: WorkerAgentData, port: NonNullable<typeof parentPort>): void 
   const logger = createLogger('agent', { level, destination: { write: (line) => post({ type: 'log', line }) } });
   const remote = remoteRegistrar(post);
   // silent registries together must leave time for the second way
-  const timeoutMs = (timings.callDeadlineMs ?? defaultCallMs) / (registryUrls.length + 1);
+  const timeoutMs = Math.ceil((timings.callDeadlineMs ?? defaultCallMs) / (registryUrls.length + 1));
   const overHttp = createHttpRegistrar({ registryUrls, service, id, input, timeoutMs });
 
   const app = watchApp(memory, {

@@ -4,6 +4,8 @@ export { createFence } from './fence.ts';
 export type { Fence, FenceOptions, FenceVerdict } from './fence.ts';
 export { createHttpRegistrar } from './http-registrar.ts';
 export type { HttpRegistrarOptions } from './http-registrar.ts';
+export { joinService } from './join-service.ts';
+export type { Joinable, Joined, JoinOptions } from './join-service.ts';
 export { createLivenessLink } from './liveness-link.ts';
 export type { HeldRole, LivenessLink, LivenessLinkOptions, LivenessNews } from './liveness-link.ts';
 export { misdirected } from './misdirected.ts';

@@ -222,6 +222,7 @@ export const createWorkerAgent = (options: WorkerAgentOptions): Agent => {
       3_500,
     start: () => {
       if (ticks) return Promise.resolve();
+      health?.set('registration', { ok: false, critical: false, detail: 'registering' });
       ticks = setInterval(tick, tickMs).unref();
       tick();
       try {
