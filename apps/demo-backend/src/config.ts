@@ -79,7 +79,7 @@ export const demoSettings = {
     env: 'SWITCHYARD_DEMO_BEATS',
     choices: ['redis', 'registry'],
     default: 'redis',
-    doc: 'Way of the heartbeats. redis needs the Redis settings and survives the death of every registry; registry needs only HTTP.',
+    doc: 'Way of the heartbeats when no liveness connection is open. redis needs the Redis settings and survives the death of every registry; registry needs only HTTP.',
   }),
   redis: redisSettings,
 } as const;

@@ -1,5 +1,6 @@
-// How does the back end get into the catalog? Once its port is known, through the agent, over HTTP and Redis in turn.
-import { createAgent, createHttpRegistrar, inTurn } from '@switchyard/agent';
+// How does the back end get into the catalog? Once its port is known, through an agent on a thread of its own, over HTTP, and over
+// Redis when no registry can be reached.
+import { createWorkerAgent } from '@switchyard/agent';
 import type { Agent, Registrar } from '@switchyard/agent';
 import { formatDurationMs } from '@switchyard/protocol';
 import type { InstanceInput } from '@switchyard/protocol';
@@ -22,15 +23,12 @@ export const createRegistration = ({ context, config, port }: RegistrationOption
   const redis = config.beats === 'redis' ? createRedis(redisSettingsOf(config.redis), { logger, name: id }) : undefined;
   let agent: Agent | undefined;
 
-  const registrarFor = (input: InstanceInput): Registrar => {
-    const overHttp = createHttpRegistrar({ registryUrls, service, id, input });
-    if (!redis) return overHttp;
+  /** Survives the death of every registry. */
+  const straightToRedis = (input: InstanceInput): Registrar | undefined => {
+    if (!redis) return undefined;
     const commands = redis.connect('commands');
     const store = createCatalogStore(commands, id);
-    const direct = createRedisRegistrar({ store, redis: commands, service, id, input });
-    // The registry checks what it is told; the rest goes the shorter way, which does not end with the registry.
-    const { beat, drained } = inTurn(direct, overHttp);
-    return { ...inTurn(overHttp, direct), beat, ...(drained && { drained }) };
+    return createRedisRegistrar({ store, redis: commands, service, id, input });
   };
 
   return {
@@ -38,7 +36,7 @@ export const createRegistration = ({ context, config, port }: RegistrationOption
     stopDeadlineMs: Math.max(drainDelayMs, drainDeadlineMs) + 6_000,
     start: async () => {
       const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: port() });
-      const registrar = registrarFor({
+      const input: InstanceInput = {
         url,
         weight: config.weight,
         ...(config.zone === undefined ? {} : { zone: config.zone }),
@@ -47,9 +45,20 @@ export const createRegistration = ({ context, config, port }: RegistrationOption
         ttl: formatDurationMs(ttlMs),
         check: { type: 'http', path: '/livez' },
         role: config.role,
-      });
+      };
+      const fallback = straightToRedis(input);
       const drain = { drainDelayMs, drainDeadlineMs };
-      agent = createAgent({ service, id, registrar, clock, logger, health, ttlMs, ...drain });
+      agent = createWorkerAgent({
+        registryUrls,
+        service,
+        id,
+        input,
+        clock,
+        logger,
+        health,
+        ...(fallback && { fallback }),
+        ...drain,
+      });
       await agent.start();
     },
     drain: async () => agent?.drain(),
