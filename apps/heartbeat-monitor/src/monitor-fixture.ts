@@ -1,7 +1,7 @@
 // How does a test run monitors? Each as in its own process: own connections, own view, on one real Redis; and a fleet that beats.
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
-import { registerInstance } from '@switchyard/catalog';
+import { emptySnapshot, registerInstance } from '@switchyard/catalog';
 import type { CatalogStore } from '@switchyard/catalog';
 import { instanceInputSchema, memberOf, ok } from '@switchyard/protocol';
 import type { Instance, SwitchyardEvent } from '@switchyard/protocol';
@@ -62,6 +62,8 @@ export async function startMonitor(options: TestMonitorOptions): Promise<TestMon
     metrics: createMonitorMetrics(createMetrics()),
   });
   const { signal } = new AbortController();
+  // nobody leads before an epoch has begun; keepers do that in a whole process
+  await store.raiseEpoch({ epoch: 0, revision: 0 }, { reason: 'test', snapshot: emptySnapshot });
   await feed.start?.(signal);
   await monitor.start?.(signal);
   await eventually(() => expect(monitor.status().lastSweepAgoMs).not.toBeNull(), { what: `a sweep of ${options.id}` });
