@@ -113,9 +113,12 @@ export function createLivenessSessions(options: {
           return;
         }
         const { data } = news.event;
-        if (!('instance' in data)) return;
-        const instance = news.view.instance(data.instance.service, data.instance.id);
-        if (instance) tellState(instance);
+        // an activation changes the roles of several at once
+        const concerned = 'instance' in data ? [data.instance] : 'instances' in data ? data.instances : [];
+        for (const { service, id } of concerned) {
+          const instance = news.view.instance(service, id);
+          if (instance) tellState(instance);
+        }
       });
       await ticker.start(signal);
     },

@@ -103,6 +103,30 @@ describe('the liveness connection', () => {
     expect(await deadline('beats')).toBeGreaterThan(first);
   });
 
+  it('tells both of a hand-over what they are now, the active one with its fencing token', async () => {
+    await registry.api.put('/v1/services/pair').send({ mode: 'active-standby' });
+    const [one, other] = await Promise.all(
+      ['one', 'other'].map(async (id) => {
+        await registry.api.put(`/v1/services/pair/instances/${id}`).send({ url: 'http://127.0.0.1:9', ttl: '60s' });
+        const agent = await connect(registry.url);
+        agent.say({ type: 'hello', service: 'pair', id });
+        await eventually(() => agent.heard.length > 0);
+        return agent;
+      }),
+    );
+    expect([one?.heard, other?.heard]).toEqual([
+      [{ type: 'role', role: 'standby' }],
+      [{ type: 'role', role: 'standby' }],
+    ]);
+
+    for (const to of ['one', 'other']) await registry.api.post('/v1/services/pair/handover').send({ to });
+
+    const { fencingToken } = (await registry.api.get('/v1/services/pair/active')).body;
+    await eventually(() => expect(one?.heard.at(-1)).toEqual({ type: 'role', role: 'standby' }));
+    await eventually(() => expect(other?.heard.at(-1)).toEqual({ type: 'role', role: 'active', fencingToken }));
+    expect(one?.heard).toMatchObject([{}, { role: 'active' }, { role: 'standby' }]);
+  });
+
   it('makes no revision and no event by beats and loads, which are shown all the same', async () => {
     const agent = await member('busy');
     const before = [await redis.cli('HGET', keys.catalogMeta, 'revision'), await redis.cli('XLEN', keys.events)];
