@@ -26,6 +26,8 @@ const owners: readonly (readonly [prefix: string, app: string])[] = [
   ['/v1/stream', 'registry'],
   ['/v1/liveness', 'registry'],
   ['/v1/heartbeats', 'registry'],
+  ['/v1/leases', 'registry'],
+  ['/v1/detection', 'registry'],
   ['/v1/redis', 'replication-manager'],
   ['/v1/backups', 'backup-worker'],
   ['/v1/restores', 'backup-worker'],

@@ -54,6 +54,15 @@ describe('somebody who types npm start', () => {
       const answer = await ask(yard.control + path);
       expect(`${path} ${answer.status}`).toBe(`${path} 200`);
     }
+    // no path of the document leads nowhere; a parameter that names nobody is refused by the owner of the path
+    const { body } = await ask<{ paths: Record<string, object> }>(`${yard.control}/v1/openapi.json`);
+    const lost: string[] = [];
+    for (const path of Object.keys(body.paths)) {
+      const answer = await ask(yard.control + path.replace(/\{\w+\}/g, 'nobody'), { method: 'OPTIONS' });
+      if (answer.text.includes('Nothing is served at')) lost.push(path);
+    }
+    expect(lost).toEqual([]);
+    expect(Object.keys(body.paths).length).toBeGreaterThan(30);
     expect((await ask(`${yard.control}/`)).headers.get('content-type')).toMatch(/html/);
     expect((await ask(`${yard.control}/docs`)).headers.get('content-type')).toMatch(/html/);
   });
