@@ -63,7 +63,9 @@ export async function startMonitor(options: TestMonitorOptions): Promise<TestMon
   });
   const { signal } = new AbortController();
   // nobody leads before an epoch has begun; keepers do that in a whole process
-  await store.raiseEpoch({ epoch: 0, revision: 0 }, { reason: 'test', snapshot: emptySnapshot });
+  await eventually(async () => {
+    await store.raiseEpoch({ epoch: 0, revision: 0 }, { reason: 'test', snapshot: emptySnapshot });
+  });
   await feed.start?.(signal);
   await monitor.start?.(signal);
   await eventually(() => expect(monitor.status().lastSweepAgoMs).not.toBeNull(), { what: `a sweep of ${options.id}` });
