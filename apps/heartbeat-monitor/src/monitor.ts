@@ -104,6 +104,7 @@ export function createMonitor(options: {
   const { id, redis, store, feed, clock, logger, metrics } = options;
   const settings = settingsFor(options.sweepMs);
   const index = createFleetIndex(feed);
+  let { epoch } = feed.view;
   let state: DetectorState = initialDetectorState;
   let last: Sweep | undefined;
   let lastAtMs: number | undefined;
@@ -219,6 +220,9 @@ export function createMonitor(options: {
 
   const tick = async (): Promise<void> => {
     if (!feed.status().loaded) return;
+    // a Redis that took over may have lost heartbeats: a grace, as at the start
+    if (feed.view.epoch !== epoch) state = { ...state, lastSweepMs: undefined };
+    epoch = feed.view.epoch;
     const startedAtMs = clock.monotonicMs();
     const seen = await sweep(redis, {
       holder: id,
@@ -227,6 +231,7 @@ export function createMonitor(options: {
       cursorMs: state.cursorMs,
       // two heartbeats missed of three
       horizonMs: index.shortestTtlMs() / 3,
+      sweptMs: last?.nowMs,
       asked: last?.leader === true ? membersToAsk(state, revivable(), ASK_LIMIT) : [],
     });
     if (seen.leader !== (last?.leader ?? false)) {

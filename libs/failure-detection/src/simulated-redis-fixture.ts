@@ -24,7 +24,7 @@ export interface SimulatedRedis {
   beat(member: string): boolean;
   sweep(
     holder: string,
-    options: { cursorMs: number; horizonMs: number; asked: readonly string[] },
+    options: { cursorMs: number; horizonMs: number; sweptMs: number | undefined; asked: readonly string[] },
   ): {
     readonly leader: boolean;
     readonly token: number;
@@ -96,11 +96,11 @@ export function createSimulatedRedis(): SimulatedRedis {
       contents.deadlines.set(member, this.nowMs + instance.ttlMs);
       return true;
     },
-    sweep(holder, { cursorMs, horizonMs, asked }) {
+    sweep(holder, { cursorMs, horizonMs, sweptMs, asked }) {
       const { nowMs } = this;
       const leader = lead(holder, nowMs);
       if (leader) {
-        if (nowMs < contents.sweptMs) {
+        if (nowMs < Math.max(contents.sweptMs, sweptMs ?? 0)) {
           for (const [member, at] of contents.deadlines) {
             if (at > nowMs + 2 * ttlOf(member)) contents.deadlines.set(member, nowMs + ttlOf(member));
           }
@@ -128,7 +128,8 @@ export function createSimulatedRedis(): SimulatedRedis {
     },
     commit(decision, token) {
       if (decision.type === 'unchanged') return false;
-      if (token !== undefined && token !== contents.token) return false;
+      if (token !== undefined && (token !== contents.token || this.nowMs >= (contents.lease?.untilMs ?? 0)))
+        return false;
       const { commit } = decision;
       for (const { key, revision: expected } of commit.expect) {
         if ((contents.instances.get(key)?.revision ?? 0) !== expected) return false;

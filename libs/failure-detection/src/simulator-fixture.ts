@@ -62,9 +62,11 @@ interface SimulatedMonitor {
   stallsForMs: number;
   stalledUntilMs: number;
   lastSweepMs: number | undefined;
+  /** by Redis's clock */
+  sweptMs: number | undefined;
   /** the last moment at which it, Redis or the clock gave it no reason to trust silence */
   shakenAtMs: number;
-  clockSteps: number;
+  clockOffsetMs: number;
   probes: { readonly member: string; readonly result: ProbeResult; readonly readyAtMs: number }[];
   doubts: Doubt[];
   /** decided before it stalled */
@@ -87,7 +89,7 @@ export function simulate(schedule: Schedule, random: SeededRandom, sabotage: Sab
   const settings = { ...defaultDetectorSettings, ...sabotage.settings };
   const redis = createSimulatedRedis();
   const violations: string[] = [];
-  let clockSteps = 0;
+  let clockOffsetMs = 0;
   let redisPaused = false;
   let knewAt: { atMs: number; contents: ReturnType<typeof redis.save> }[] = [];
   let sawEviction = false;
@@ -112,8 +114,9 @@ export function simulate(schedule: Schedule, random: SeededRandom, sabotage: Sab
     stallsForMs: 0,
     stalledUntilMs: 0,
     lastSweepMs: undefined,
+    sweptMs: undefined,
     shakenAtMs: 0,
-    clockSteps: 0,
+    clockOffsetMs: 0,
     probes: [],
     doubts: [],
     kept: [],
@@ -229,16 +232,22 @@ export function simulate(schedule: Schedule, random: SeededRandom, sabotage: Sab
 
   const sweep = (monitor: SimulatedMonitor, tMs: number): void => {
     const isLate = monitor.lastSweepMs === undefined || tMs - monitor.lastSweepMs > LATE_MS;
-    if (isLate || monitor.clockSteps !== clockSteps) monitor.shakenAtMs = tMs;
+    if (isLate || monitor.clockOffsetMs !== clockOffsetMs) monitor.shakenAtMs = tMs;
     monitor.lastSweepMs = tMs;
-    monitor.clockSteps = clockSteps;
+    monitor.clockOffsetMs = clockOffsetMs;
     const suspects: string[] = [];
     for (const instance of redis.instances.values()) {
       if (instance.liveness === 'suspect' && instance.suspectedBy !== 'check')
         suspects.push(memberOfInstance(instance));
     }
     const asked = monitor.leading ? membersToAsk(monitor.state, suspects, 3) : [];
-    const seen = redis.sweep(monitor.id, { cursorMs: monitor.state.cursorMs, horizonMs: ttlMs / 3, asked });
+    const seen = redis.sweep(monitor.id, {
+      cursorMs: monitor.state.cursorMs,
+      horizonMs: ttlMs / 3,
+      sweptMs: monitor.sweptMs,
+      asked,
+    });
+    monitor.sweptMs = seen.nowMs;
     monitor.leading = seen.leader;
     const probed = monitor.probes.filter(({ readyAtMs }) => readyAtMs <= tMs);
     monitor.probes = monitor.probes.filter(({ readyAtMs }) => readyAtMs > tMs);
@@ -306,7 +315,7 @@ export function simulate(schedule: Schedule, random: SeededRandom, sabotage: Sab
         return;
       case 'step-clock':
         redis.nowMs += fault.byMs;
-        clockSteps += 1;
+        clockOffsetMs += fault.byMs;
         return;
       case 'failover':
         if (tMs >= fault.fromMs && tMs < fault.atMs) redisPaused = true;

@@ -30,7 +30,7 @@ export const keys = Object.freeze({
   seeded: key('seeded'),
   /** string with expiry: holder of the lease */
   lease: (name: string): string => key(`lease:${name}`),
-  /** string: fencing token of the latest holder of the lease; never expires, never goes back */
+  /** string with the expiry of the lease: fencing token of its holder; never goes back */
   fence: (name: string): string => key(`fence:${name}`),
   /** hash: lease of somebody outside -> `<epoch>|<token>|<since ms>|<document>` */
   leaseDocuments: key('leases'),

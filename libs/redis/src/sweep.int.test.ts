@@ -1,8 +1,10 @@
+import { emptySnapshot } from '@switchyard/catalog';
 import { keys, leases } from '@switchyard/protocol';
 import { createLogger } from '@switchyard/runtime';
 import { eventually, startRedis } from '@switchyard/testing';
 import type { TestRedis } from '@switchyard/testing';
 import type { Redis } from 'ioredis';
+import { createCatalogStore } from './catalog-store.ts';
 import { createRedis } from './connection.ts';
 import type { RedisConnections } from './connection.ts';
 import { readDeadlines, sweep } from './sweep.ts';
@@ -22,6 +24,8 @@ describe('a sweep', () => {
   });
   beforeEach(async () => {
     await redis.flushall();
+    const store = createCatalogStore(redis, 'test');
+    await store.raiseEpoch({ epoch: 0, revision: 0 }, { reason: 'test', snapshot: emptySnapshot });
   });
   afterAll(async () => {
     await connections.stop();
@@ -116,11 +120,26 @@ describe('a sweep', () => {
     expect(Number(await redis.get(keys.swept))).toBeLessThan(nowMs + 10_000);
   });
 
+  it('notices that step by what the caller has seen, too: a wipe may come between', async () => {
+    const nowMs = await place({ 'shop/a': 3_600_000 });
+    await look({ sweptMs: nowMs + 3_600_000 });
+    expect((await readDeadlines(redis, 1))[0]?.deadlineMs).toBeLessThan(nowMs + 2_000);
+  });
+
   it('leaves far deadlines alone while the clock goes on', async () => {
     const nowMs = await place({ 'shop/a': 3_600_000 });
     await look();
     await look();
     expect(await readDeadlines(redis, 1)).toEqual([{ member: 'shop/a', deadlineMs: nowMs + 3_600_000 }]);
+  });
+
+  it('gives a token that ends with the lease, and a higher one after it', async () => {
+    const before = await look({ leaseMs: 200 });
+    expect(await redis.get(keys.fence(leases.monitor))).toBe(String(before.token));
+    await eventually(async () => expect(await redis.get(keys.fence(leases.monitor))).toBeNull());
+    const after = await look({ leaseMs: 200 });
+    expect(after).toMatchObject({ leader: true, token: before.token + 1 });
+    expect((await look({ leaseMs: 200 })).token).toBe(after.token);
   });
 
   it('takes a lease that ends later than any can for none, and gives a higher token', async () => {
@@ -130,5 +149,16 @@ describe('a sweep', () => {
     expect([before.leader, after.leader]).toEqual([true, true]);
     expect(after.token).toBeGreaterThan(before.token);
     expect((await look({ holder: 'one', leaseMs: 5_000 })).leader).toBe(false);
+  });
+
+  it('makes nobody the leader before the next epoch of a Redis that may have forgotten the last token', async () => {
+    await place({});
+    await redis.hset(keys.catalogMeta, 'runId', 'another');
+
+    expect(await look()).toMatchObject({ leader: false });
+
+    const store = createCatalogStore(redis, 'test');
+    await store.raiseEpoch({ epoch: 0, revision: 0 }, { reason: 'test', snapshot: emptySnapshot });
+    expect(await look()).toMatchObject({ leader: true });
   });
 });

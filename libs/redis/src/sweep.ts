@@ -37,25 +37,28 @@ export interface SweepOptions {
   /** -Infinity for a reader that knows none */
   readonly cursorMs: number;
   readonly horizonMs: number;
+  /** when this reader swept last, on Redis's clock: by it, too, a clock that stepped back is noticed */
+  readonly sweptMs?: number | undefined;
   readonly asked: readonly string[];
 }
 
 /** Takes or keeps the monitor's lease for `leaseMs`, and looks. */
 export async function sweep(redis: Redis, options: SweepOptions): Promise<Sweep> {
-  const { holder, leaseMs, limit, cursorMs, horizonMs } = options;
+  const { holder, leaseMs, limit, horizonMs } = options;
+  const cursor = options.cursorMs === -Infinity ? '-inf' : options.cursorMs;
   const reply = (await sweepScript.run(
     redis,
     [keys.lease(leases.monitor), keys.fence(leases.monitor), keys.deadlines, keys.ttls, keys.swept, keys.catalogMeta],
-    [holder, leaseMs, limit, cursorMs === -Infinity ? '-inf' : cursorMs, Math.round(horizonMs), ...options.asked],
+    [holder, leaseMs, limit, cursor, Math.round(horizonMs), options.sweptMs ?? 0, ...options.asked],
   )) as [number, number, number, number, number, number, string[], string[]];
-  const [leader, token, nowMs, known, late, cursor, passed, asked] = reply;
+  const [leader, token, nowMs, known, late, cursorMs, passed, asked] = reply;
   return {
     leader: leader === 1,
     token,
     nowMs,
     known,
     late,
-    cursorMs: cursor,
+    cursorMs,
     passed: Array.from({ length: passed.length / 3 }, (_, i) => ({
       member: passed[3 * i] ?? '',
       deadlineMs: Number(passed[3 * i + 1]),
