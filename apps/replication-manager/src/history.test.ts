@@ -47,6 +47,7 @@ const fakeRedis = () => {
     },
   });
   const store = {
+    raiseEpoch: async () => ({ type: 'fine' }) as const,
     commit: async ({ event }: { event: { data: object } }) => {
       reach();
       state.published.push((event.data as RedisFailover).id);

@@ -3,7 +3,7 @@
 // Several managers see the same failover: its id is the same for all, so it is one entry; the one that claims it publishes it.
 import type { RedisFailover } from '@switchyard/protocol';
 import type { KnownPrimary } from '@switchyard/replication';
-import { isRedisUnavailable, type createCatalogStore, type RedisHistory } from '@switchyard/redis';
+import { announceEvent, isRedisUnavailable, type createCatalogStore, type RedisHistory } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Health, type Logger } from '@switchyard/runtime';
 import { keptRecords, type Journal, type JournalRecord } from './journal.ts';
 
@@ -26,7 +26,7 @@ export interface HistoryOptions {
   readonly group: string;
   readonly journal: Journal;
   readonly shared: RedisHistory;
-  readonly store: Pick<ReturnType<typeof createCatalogStore>, 'commit'>;
+  readonly store: Pick<ReturnType<typeof createCatalogStore>, 'commit' | 'raiseEpoch'>;
   readonly health: Health;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -101,7 +101,9 @@ export const createHistory = (options: HistoryOptions): History => {
       if (!(await shared.claim(entry.id, claimMs))) return;
       // An event that changes no document. A lost answer means that it may be told twice; never that it is not told.
       const event = { type: 'redis.failover', subject: group, data: entry } as const;
-      await store.commit({ expect: [], writes: [], event });
+      const told = await announceEvent(store, event);
+      // after a failover nothing is given out before the next epoch: try again with the next round
+      if (!told.ok) throw new Error(`the failover was not announced: ${told.error.detail}`);
       announced(entry.id);
       logger.info({ group, failover: entry.id }, 'redis.failover_announced');
     }

@@ -1,9 +1,11 @@
 // How is a decision carried out while others decide too? Read, decide, commit; on a conflict again, a bounded number of times.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { emptySnapshot, MAX_COMMIT_ATTEMPTS } from '@switchyard/catalog';
+import { announce, emptySnapshot, MAX_COMMIT_ATTEMPTS } from '@switchyard/catalog';
 import type { CatalogStore, Cursor, Decision, Fence } from '@switchyard/catalog';
 import { refuse, ok } from '@switchyard/protocol';
-import type { Result } from '@switchyard/protocol';
+import type { NewEvent, Result } from '@switchyard/protocol';
+
+type Writable = Pick<CatalogStore, 'commit' | 'raiseEpoch'>;
 
 export type Carried = { readonly type: 'unchanged' } | { readonly type: 'committed'; readonly cursor: Cursor };
 
@@ -13,7 +15,7 @@ const CLAIM_PATIENCE_MS = 1_500;
 
 /** Carries out what `decide` decides on fresh documents. Refuses with `decide`'s refusal, `conflict`, `stale_leader` or `not_ready`. */
 export async function decideAndCommit(
-  store: CatalogStore,
+  store: Writable,
   decide: () => Promise<Result<Decision>>,
   fence?: Fence,
 ): Promise<Result<Carried>> {
@@ -33,8 +35,12 @@ export async function decideAndCommit(
   });
 }
 
+/** Commits an event that changes no document. Refuses with `conflict` when the next epoch does not begin. */
+export const announceEvent = (store: Writable, event: NewEvent): Promise<Result<Carried>> =>
+  decideAndCommit(store, async () => ok({ type: 'commit', commit: announce(event) }));
+
 /** Waits until somebody who knows the catalog has begun its next epoch; begins it when nobody does. */
-async function claimed(store: CatalogStore): Promise<void> {
+async function claimed(store: Writable): Promise<void> {
   const endMs = performance.now() + CLAIM_PATIENCE_MS;
   const nobody = { epoch: 0, revision: 0 };
   while (performance.now() < endMs) {

@@ -9,7 +9,7 @@ export { createCatalogStore } from './catalog-store.ts';
 export { createCatalogFeed } from './catalog-feed.ts';
 export type { CatalogFeed, FeedNews, FeedStatus } from './catalog-feed.ts';
 export { createEpochKeeper } from './epoch-keeper.ts';
-export { decideAndCommit } from './commit-loop.ts';
+export { announceEvent, decideAndCommit } from './commit-loop.ts';
 export type { Carried } from './commit-loop.ts';
 export { beat } from './heartbeats.ts';
 export { beatByCheck } from './check-beats.ts';
