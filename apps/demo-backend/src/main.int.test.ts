@@ -1,5 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { keys, memberOf } from '@switchyard/protocol';
+import type { Instance } from '@switchyard/protocol';
+import { createCatalogStore, createRedis } from '@switchyard/redis';
+import type { RedisConnections } from '@switchyard/redis';
+import { createLogger } from '@switchyard/runtime';
 import { eventually, freePort, startOwned, startRedis } from '@switchyard/testing';
 import type { OwnedProcess, TestRedis } from '@switchyard/testing';
 
@@ -12,6 +16,8 @@ interface Backend {
 
 describe('a demonstration back end with a real Redis and no registry', () => {
   let redis: TestRedis;
+  let connections: RedisConnections;
+  let store: ReturnType<typeof createCatalogStore>;
   const started: OwnedProcess[] = [];
 
   const start = async (id: string, env: NodeJS.ProcessEnv = {}): Promise<Backend> => {
@@ -35,18 +41,21 @@ describe('a demonstration back end with a real Redis and no registry', () => {
     await eventually(async () => (await fetch(`${url}/readyz`)).ok, { timeoutMs: 15_000, what: `${id} is ready` });
     return { process: owned, url };
   };
-  const catalogued = async (id: string): Promise<Record<string, unknown> | undefined> => {
-    const stored = await redis.cli('HGET', keys.instances, memberOf('shop', id));
-    return stored === null ? undefined : (JSON.parse(String(stored).slice(String(stored).indexOf('|') + 1)) as never);
-  };
+  const catalogued = async (id: string): Promise<Instance | undefined> => store.readInstance('shop', id);
   const deadline = async (id: string): Promise<number> =>
     Number(await redis.cli('ZSCORE', keys.deadlines, memberOf('shop', id)));
 
   beforeAll(async () => {
     redis = await startRedis();
+    const endpoint = { host: redis.host, port: redis.port };
+    const logger = createLogger('test', { env: { SWITCHYARD_LOG_LEVEL: 'silent' } });
+    connections = createRedis({ kind: 'single', endpoint, group: 'main' }, { logger, name: 'test' });
+    store = createCatalogStore(connections.connect('commands'), 'test');
+    await connections.start(new AbortController().signal);
   });
   afterAll(async () => {
     await Promise.all(started.map((one) => one.end(100)));
+    await connections.stop();
     await redis.stop();
   });
 
@@ -97,7 +106,7 @@ describe('a demonstration back end with a real Redis and no registry', () => {
 
     backend.signal('SIGTERM');
 
-    await eventually(async () => (await catalogued('d'))?.['intent'] === 'draining', { intervalMs: 10 });
+    await eventually(async () => (await catalogued('d'))?.intent === 'draining', { intervalMs: 10 });
     expect((await fetch(`${url}/readyz`)).status).toBe(503);
     expect((await fetch(url)).status).toBe(200);
     await eventually(async () => (await catalogued('d')) === undefined);

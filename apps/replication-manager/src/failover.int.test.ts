@@ -6,9 +6,13 @@ import { cleanUp, startManager, type TestManager } from './manager-fixture.ts';
 const failoverEvents = async (primary: TestRedis): Promise<readonly string[]> => {
   const entries = (await primary.cli('XRANGE', keys.events, '-', '+')) as [string, string[]][];
   return entries
-    .map(([, fields]) => JSON.parse(fields[1] ?? '{}') as { type: string; data: { id: string } })
-    .filter(({ type }) => type === 'redis.failover')
-    .map(({ data }) => data.id);
+    .map(
+      ([, fields]) =>
+        (name: string) =>
+          fields[fields.lastIndexOf(name) + 1] ?? '{}',
+    )
+    .filter((field) => field('y') === 'redis.failover')
+    .map((field) => (JSON.parse(field('d')) as { id: string }).id);
 };
 const codesOf = (view: RedisGroupView): readonly string[] => view.problems.map(({ code }) => code);
 

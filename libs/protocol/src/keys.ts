@@ -16,11 +16,11 @@ export const keys = Object.freeze({
   routes: key('routes'),
   /** hash: service -> revision of its last change */
   serviceRevisions: key('service-revisions'),
-  /** stream: id `<revision>-0`, field `e` = the event; the truth about what happened */
+  /** stream: id `<revision>-0`, one event each, in the short form of libs/redis; the truth about what happened */
   events: key('events'),
   /** sorted set: member -> deadline, milliseconds on Redis's clock */
   deadlines: key('deadlines'),
-  /** hash: member -> time to live in ms */
+  /** hash: member -> time to live in ms, where it is not the usual 3000 */
   ttls: key('ttls'),
   /** hash: member -> how busy the instance said it was; no part of the catalog, and no event tells of it */
   loads: key('loads'),

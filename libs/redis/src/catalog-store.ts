@@ -1,16 +1,7 @@
 // How is the catalog kept in Redis? Reads are single commands or scripts; every write is `commit.lua`.
 import type { Redis } from 'ioredis';
-import {
-  channels,
-  decodeJson,
-  eventSchema,
-  keys,
-  memberOf,
-  storedInstanceSchema,
-  storedRouteSchema,
-  storedServiceSchema,
-} from '@switchyard/protocol';
-import type { Instance, NewEvent, ServicePolicy, SwitchyardEvent, TrafficRoute } from '@switchyard/protocol';
+import { channels, keys, memberOf, storedRouteSchema, storedServiceSchema } from '@switchyard/protocol';
+import type { Instance, NewEvent, ServicePolicy, TrafficRoute } from '@switchyard/protocol';
 import type {
   CatalogSnapshot,
   CatalogStore,
@@ -26,8 +17,10 @@ import type {
 } from '@switchyard/catalog';
 import { undoOf } from '@switchyard/catalog';
 import { loadScript } from './script.ts';
+import { eventOf, packEvent, packInstance, storedInstance, streamEntry } from './stored-form.ts';
+import type { StreamEntry } from './stored-form.ts';
 
-/** Events kept for readers that were away; about 500 bytes each. */
+/** Events kept for readers that were away; about 250 bytes each. */
 const LONGEST_STREAM = 100_000;
 /** After an epoch change no revision that anybody may have seen is given out again. */
 const EPOCH_STEP = 2 ** 20;
@@ -48,11 +41,6 @@ function split(stored: string): { readonly revision: number; readonly json: unkn
   return { revision: Number(stored.slice(0, at)), json: JSON.parse(stored.slice(at + 1)) };
 }
 
-function instanceOf(stored: string): Instance {
-  const { revision, json } = split(stored);
-  return { ...storedInstanceSchema.parse(json), revision };
-}
-
 const serviceOf = (stored: string): Versioned<ServicePolicy> => {
   const { revision, json } = split(stored);
   return { document: storedServiceSchema.parse(json), revision };
@@ -66,12 +54,6 @@ const routeOf = (stored: string): Versioned<TrafficRoute> => {
 const pairs = (flat: readonly string[]): [string, string][] =>
   Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? '']);
 
-/** Undefined for what a later version wrote: a reader must neither stop at it nor act on half of it. */
-function eventOf(text: string): SwitchyardEvent | undefined {
-  const decoded = decodeJson(eventSchema, text, 'the event');
-  return decoded.ok ? decoded.value : undefined;
-}
-
 const eventTail = (event: NewEvent, source: string): string =>
   JSON.stringify({ specversion: '1.0', source, type: event.type, subject: event.subject, data: event.data });
 
@@ -83,7 +65,7 @@ function changeOf(commit: Commit, fence: Fence | undefined): string {
     writes: commit.writes.map(({ kind, key, document }) => [
       kind,
       key,
-      document === null ? '' : JSON.stringify(document),
+      document === null ? '' : kind === 'instance' ? packInstance(document) : JSON.stringify(document),
     ]),
     service: commit.service ?? '',
     member: deadline?.member ?? '',
@@ -119,7 +101,14 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
           keys.ttls,
           keys.fence(fence?.lease ?? 'none'),
         ],
-        [changeOf(commit, fence), eventTail(commit.event, source), channels.events, LONGEST_STREAM, undoTextOf(commit)],
+        [
+          changeOf(commit, fence),
+          eventTail(commit.event, source),
+          channels.events,
+          LONGEST_STREAM,
+          undoTextOf(commit),
+          ...packEvent(commit.event, source),
+        ],
       )) as [string, number | string, number, number];
       const outcomes: Record<string, () => CommitOutcome> = {
         committed: () => ({
@@ -135,7 +124,10 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
       if (!outcome) throw new Error(`commit.lua answered ${JSON.stringify(reply)}`);
       return outcome();
     },
-    readInstance: (service, id) => readDocument(keys.instances, memberOf(service, id), instanceOf),
+    readInstance(service, id) {
+      const member = memberOf(service, id);
+      return readDocument(keys.instances, member, (stored) => storedInstance(member, stored));
+    },
     readService: (name) => readDocument(keys.services, name, serviceOf),
     readRoute: (name) => readDocument(keys.routes, name, routeOf),
     async snapshot() {
@@ -147,23 +139,23 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
       return {
         epoch,
         revision,
-        instances: pairs(instances).map(([, stored]) => instanceOf(stored)),
+        instances: pairs(instances).map(([member, stored]) => storedInstance(member, stored)),
         services: Object.fromEntries(pairs(services).map(([name, stored]) => [name, serviceOf(stored)])),
         routes: Object.fromEntries(pairs(routes).map(([name, stored]) => [name, routeOf(stored)])),
         claimed: claimed === 1,
       };
     },
     async tail(after, limit): Promise<Tail> {
-      const [epoch, revision, texts, claimed] = (await tailScript.run(
+      const [epoch, revision, entries, claimed] = (await tailScript.run(
         redis,
         [keys.catalogMeta, keys.events],
         [after.revision, limit],
-      )) as [number, number, string[], number];
+      )) as [number, number, [string, string[]][], number];
       if (claimed !== 1) return { type: 'unclaimed' };
       const cursor: Cursor = { epoch, revision };
-      const events = texts.map(eventOf).filter((event) => event !== undefined);
+      const events = entries.map((entry) => eventOf(streamEntry(entry))).filter((event) => event !== undefined);
       const complete = revision === after.revision || events[0]?.revision === after.revision + 1;
-      const understood = events.length === texts.length;
+      const understood = events.length === entries.length;
       if (epoch !== after.epoch || !complete || !understood) return { type: 'gap', cursor };
       return { type: 'events', cursor, events };
     },
@@ -175,7 +167,7 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
         'COUNT',
         limit,
       );
-      const events = entries.map(([, fields]) => eventOf(fields[1] ?? '')).filter((event) => event !== undefined);
+      const events = entries.map((entry) => eventOf(streamEntry(entry))).filter((event) => event !== undefined);
       const last = entries.length === limit ? entries.at(-1)?.[0] : undefined;
       return { events, next: last === undefined ? null : Number.parseInt(last, 10) };
     },
@@ -187,12 +179,13 @@ export function createCatalogStore(redis: Redis, source: string): CatalogStore {
         'COUNT',
         limit,
       );
-      const changes = entries.map(([id, fields]) => pastChangeOf(Number.parseInt(id, 10), fields));
+      const changes = entries.map((entry) => pastChangeOf(streamEntry(entry)));
       return { changes, next: entries.length === limit ? (changes.at(-1)?.revision ?? null) : null };
     },
     async changeAt(revision) {
-      const [entry] = await redis.xrange(keys.events, `${revision}-0`, `${revision}-0`);
-      return entry && { event: eventOf(entry[1][1] ?? ''), change: pastChangeOf(revision, entry[1]) };
+      const [found] = await redis.xrange(keys.events, `${revision}-0`, `${revision}-0`);
+      const entry = found && streamEntry(found);
+      return entry && { event: eventOf(entry), change: pastChangeOf(entry) };
     },
     async deadlineOf(service, id) {
       const [[seconds, micros], deadlineMs] = await Promise.all([
@@ -254,14 +247,10 @@ function undoTextOf(commit: Commit): string {
   );
 }
 
-function pastChangeOf(revision: number, fields: readonly string[]): PastChange {
-  const event = JSON.parse(fields[1] ?? '{}') as Pick<SwitchyardEvent, 'epoch' | 'time' | 'type' | 'subject' | 'data'>;
+function pastChangeOf({ revision, event, undo: kept }: StreamEntry): PastChange {
   const at = { epoch: event.epoch, revision, timeMs: Date.parse(event.time) };
-  const stored =
-    fields[2] === 'u'
-      ? (JSON.parse(fields[3] ?? '[]') as [DocumentKind, string, number, UndoStep['patch']?][])
-      : undefined;
-  if (stored) {
+  if (kept !== undefined) {
+    const stored = JSON.parse(kept) as [DocumentKind, string, number, UndoStep['patch']?][];
     const undo = stored.map(([kind, key, was, patch]) => ({ kind, key, revision: was, ...(patch ? { patch } : {}) }));
     return { ...at, undo };
   }
@@ -282,7 +271,7 @@ function rememberedOf({ instances, services, routes }: CatalogSnapshot): string 
   const instance = instances.map(({ revision, ...stored }) => [
     memberOf(stored.service, stored.id),
     String(revision),
-    JSON.stringify(stored),
+    packInstance(stored),
     stored.liveness === 'dead' ? '' : String(stored.ttlMs),
   ]);
   return JSON.stringify({ instance, service: settings(services), route: settings(routes) });

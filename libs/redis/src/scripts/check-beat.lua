@@ -8,9 +8,10 @@ local now = redis.call('TIME')
 local nowMs = now[1] * 1000 + math.floor(now[2] / 1000)
 local deadlines = {}
 for i = 1, #ARGV, 3 do
-  local ttl = redis.call('HGET', KEYS[2], ARGV[i])
+  local held = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  -- the usual time to live is not kept
+  local ttl = redis.call('HGET', KEYS[2], ARGV[i]) or held and '3000'
   if ttl then
-    local held = redis.call('ZSCORE', KEYS[1], ARGV[i])
     local beats = ARGV[i + 2] ~= '' and (not held or tonumber(held) ~= tonumber(ARGV[i + 2]))
     local reachMs = beats and tonumber(ttl) or math.max(tonumber(ttl), tonumber(ARGV[i + 1]))
     local deadline = math.max(nowMs + reachMs, beats and tonumber(held or '0') or 0)

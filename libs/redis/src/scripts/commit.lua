@@ -7,6 +7,7 @@
 --         ("" none, "-" remove, else ms), token ("" none) }
 --       2 event without id, epoch, revision, time: JSON text that begins with "{"
 --       3 channel  4 longest stream  5 how to take it back: JSON, kept with the event; "" none
+--       6.. fields of the event as the stream keeps it
 --       `grant` '1': takes the next fencing token and puts it in the place of "fencingToken":-1 in documents and event. That text
 --       cannot stand inside a JSON string, where its quotes would be escaped.
 -- Returns: { "committed", epoch, revision, token } | { "conflict", key } | { "fenced" } | { "unclaimed" }
@@ -32,10 +33,14 @@ end
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local token, tail = 0, ARGV[2]
+local fields = { unpack(ARGV, 6) }
 if change.grant == '1' then
   token = nextToken(KEYS[1])
   local granted = string.format('"fencingToken":%.0f', token)
   tail = string.gsub(tail, '"fencingToken":%-1', granted)
+  for i, field in ipairs(fields) do
+    fields[i] = string.gsub(field, '"fencingToken":%-1', granted)
+  end
   for _, write in ipairs(change.writes) do
     write[3] = string.gsub(write[3], '"fencingToken":%-1', granted)
   end
@@ -56,11 +61,17 @@ if change.ttl == '-' then
   redis.call('HDEL', KEYS[8], change.member)
 elseif change.ttl ~= '' then
   redis.call('ZADD', KEYS[7], nowMs + tonumber(change.ttl), change.member)
-  redis.call('HSET', KEYS[8], change.member, change.ttl)
+  -- the usual time to live is not kept
+  if change.ttl == '3000' then
+    redis.call('HDEL', KEYS[8], change.member)
+  else
+    redis.call('HSET', KEYS[8], change.member, change.ttl)
+  end
 end
 if change.service ~= '' then
   redis.call('HSET', KEYS[5], change.service, revision)
 end
 
-emit({ stream = KEYS[6], channel = ARGV[3], longest = ARGV[4] }, tonumber(epoch), revision, tail, ARGV[5])
+emit({ stream = KEYS[6], channel = ARGV[3], longest = ARGV[4] }, tonumber(epoch), revision,
+  { tail = tail, fields = fields, undo = ARGV[5] })
 return { 'committed', tonumber(epoch), revision, token }

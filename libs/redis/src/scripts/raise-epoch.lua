@@ -43,7 +43,11 @@ if not isClaimed and redis.call('HEXISTS', KEYS[1], 'restored') == 0 then
         if not deadline or tonumber(deadline) < nowMs then
           redis.call('ZADD', KEYS[6], nowMs + 2 * tonumber(known[4]), known[1])
         end
-        redis.call('HSET', KEYS[7], known[1], known[4])
+        if known[4] == '3000' then
+          redis.call('HDEL', KEYS[7], known[1])
+        else
+          redis.call('HSET', KEYS[7], known[1], known[4])
+        end
       end
     end
   end
@@ -73,5 +77,5 @@ end
 local tail = string.gsub(string.gsub(ARGV[4], '@epoch@', string.format('%.0f', previousEpoch)), '@revision@',
   string.format('%.0f', previousRevision))
 tail = string.gsub(tail, '@writtenBack@', string.format('%.0f', writtenBack))
-emit({ stream = KEYS[2], channel = ARGV[5], longest = ARGV[6] }, epoch, revision, tail)
+emit({ stream = KEYS[2], channel = ARGV[5], longest = ARGV[6] }, epoch, revision, { tail = tail })
 return { 'raised', epoch, revision, writtenBack }

@@ -13,16 +13,22 @@ local function timestamp(seconds, micros)
     math.floor(rest % 3600 / 60), rest % 60, math.floor(micros / 1000))
 end
 
--- Appends an event to the stream under its revision and wakes the readers. `tail` is JSON text that begins with "{"; `undo`, when
--- there is any, is kept beside it: how to take the change back.
-local function emit(where, epoch, revision, tail, undo)
+-- Appends an event to the stream under its revision and wakes the readers. `tail` is JSON text that begins with "{", for those who
+-- are woken. `fields` are what the stream keeps of it (stored-form.ts); without them it keeps the whole text. `undo`, when there is any,
+-- is kept beside it: how to take the change back.
+local function emit(where, epoch, revision, event)
   local now = redis.call('TIME')
-  local event = string.format('{"id":"%.0f.%.0f","epoch":%.0f,"revision":%.0f,"time":"%s",', epoch, revision, epoch, revision,
-    timestamp(tonumber(now[1]), tonumber(now[2]))) .. string.sub(tail, 2)
-  local fields = { 'e', event }
-  if undo and undo ~= '' then
-    fields[3], fields[4] = 'u', undo
+  local text = string.format('{"id":"%.0f.%.0f","epoch":%.0f,"revision":%.0f,"time":"%s",', epoch, revision, epoch, revision,
+    timestamp(tonumber(now[1]), tonumber(now[2]))) .. string.sub(event.tail, 2)
+  local fields = { 'e', text }
+  if event.fields then
+    fields = { 'e', string.format('%.0f', epoch), 't', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)),
+      unpack(event.fields) }
+  end
+  if event.undo and event.undo ~= '' then
+    fields[#fields + 1] = 'u'
+    fields[#fields + 1] = event.undo
   end
   redis.call('XADD', where.stream, 'MAXLEN', '~', where.longest, string.format('%.0f-0', revision), unpack(fields))
-  redis.call('PUBLISH', where.channel, event)
+  redis.call('PUBLISH', where.channel, text)
 end
