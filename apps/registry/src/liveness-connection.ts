@@ -58,9 +58,9 @@ export function openLivenessConnection(
     state = 'over';
     events.over(connection, wanted ? undefined : how);
   };
-  const write = (text: string): void => {
+  const write = (text: string, encoding: 'latin1' | 'utf8'): void => {
     if (state !== 'open' || !socket.writable) return;
-    socket.write(text, 'utf8');
+    socket.write(text, encoding);
     if (socket.writableLength > MOST_UNREAD_BYTES) close();
   };
   const close = (detail?: string): void => {
@@ -97,8 +97,8 @@ export function openLivenessConnection(
   const connection: LivenessConnection = {
     member: () => member,
     heardAtMs: () => heardAtMs,
-    tell: (reply) => write(`${JSON.stringify(reply)}\n`),
-    heard: () => write(HEARD),
+    tell: (reply) => write(`${JSON.stringify(reply)}\n`, 'utf8'),
+    heard: () => write(HEARD, 'latin1'),
     close,
   };
   socket.setTimeout(0);

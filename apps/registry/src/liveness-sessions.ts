@@ -20,6 +20,8 @@ export interface LivenessSessions extends Component {
 const LOOK_EVERY_MS = 500;
 /** Times to live without a line after which a connection is ended: deadlines judge by then. */
 const SILENT_TTLS = 3;
+/** Three times the shortest time to live. */
+const SHORTEST_SILENCE_MS = 1_500;
 /** For those that are not in the catalog (yet), or have not said who they are. */
 const UNKNOWN_SILENCE_MS = 10_000;
 
@@ -92,6 +94,8 @@ export function createLivenessSessions(options: {
   const look = (): Promise<void> => {
     const nowMs = clock.monotonicMs();
     for (const connection of connections) {
+      // most were heard a moment ago, and need no further look
+      if (nowMs - connection.heardAtMs() < SHORTEST_SILENCE_MS) continue;
       const instance = feed.view.member(connection.member() ?? '');
       const patienceMs = instance ? SILENT_TTLS * instance.ttlMs : UNKNOWN_SILENCE_MS;
       if (nowMs - connection.heardAtMs() > patienceMs) connection.close('nothing was heard for too long');

@@ -44,9 +44,9 @@ function watchApp(
     tick = now;
     const lagMs = stillMs;
     stillMs = 0;
+    hung = false;
     if (lagMs <= lateMs) return;
     worstMs = Math.max(worstMs, lagMs);
-    hung = false;
     events.back(Math.round(lagMs));
   };
   setInterval(look, tickMs);
