@@ -67,6 +67,27 @@ describe('the heartbeat-monitor as a process', () => {
     await expectCleanEnd(owned);
   });
 
+  it('does not start on a Redis that may throw the catalog away, and says how to mend it', async () => {
+    const redis = await startRedis({ args: ['--maxmemory-policy', 'volatile-lru'] });
+    const port = String(await freePort());
+    try {
+      const owned = await startOwned({
+        command: process.execPath,
+        args: [main],
+        env: { PATH: process.env['PATH'], SWITCHYARD_MONITOR_PORT: port, SWITCHYARD_REDIS_URL: redis.url },
+      });
+      started.push(owned);
+
+      await owned.ended();
+
+      await eventually(() => expect(owned.output()).toContain('service.start_failed'));
+      expect(owned.output()).toContain(`127.0.0.1:${redis.port} cannot hold the catalog`);
+      expect(owned.output()).toContain('CONFIG SET maxmemory-policy noeviction');
+    } finally {
+      await redis.stop();
+    }
+  });
+
   it('takes over from a leader that was killed, and evicts what died meanwhile', async () => {
     const redis = await startRedis();
     const fleet = startFleet(redis.port);

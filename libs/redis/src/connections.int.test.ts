@@ -205,7 +205,8 @@ describe('connections to a group that fails over', () => {
       const input = instanceInputSchema.parse({ url: 'http://127.0.0.1:3000' });
       const decision = registerInstance(undefined, { service: 'shop', id: 'a' }, input, 1);
       if (decision.type !== 'commit') throw new Error('it is new');
-      await store.commit(decision.commit);
+      // nothing is given out before the first epoch has begun
+      await eventually(async () => (await store.commit(decision.commit)).type === 'committed');
       await eventually(() => expect(feed.view.instance('shop', 'a')).toBeDefined());
       const before = feed.status();
       // what the replicas have not got is lost with the primary, by design

@@ -1,7 +1,5 @@
 // Is every Redis that would betray the catalog recognised by its INFO, and is no other one refused?
-import { ConfigError } from '@switchyard/runtime';
 import { permissionFault, serverNameOf, unfitnessOf, unfitnessText } from './fitness.ts';
-import { redisSettingsOf } from './settings.ts';
 
 const info = (changes: Record<string, string> = {}): string =>
   Object.entries({
@@ -60,18 +58,5 @@ describe('the fitness of a Redis', () => {
   it('names Valkey as Valkey', () => {
     expect(serverNameOf(info({ valkey_version: '8.1.0' }))).toBe('Valkey 8.1.0');
     expect(serverNameOf(info())).toBe('Redis 7.0.15');
-  });
-});
-
-describe('a URL of Redis', () => {
-  const settings = (url: string) => redisSettingsOf({ sentinels: [], group: 'main', url } as never);
-
-  it('may name database 0', () => {
-    expect(settings('redis://10.0.0.1:6380/0')).toMatchObject({ endpoint: { host: '10.0.0.1', port: 6380 } });
-  });
-
-  it.each(['redis://10.0.0.1/3', 'redis://10.0.0.1?db=3'])('is refused when it names another one: %s', (url) => {
-    expect(() => settings(url)).toThrow(ConfigError);
-    expect(() => settings(url)).toThrow('database 3');
   });
 });
