@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Problem } from '../../dev/problem.mjs';
 import { findRedisServer } from '../../dev/redis-server.mjs';
+import { versionOf } from '../debian-packages.mjs';
 import { npmFolder } from '../npm-packages.mjs';
 import { createFleet } from './fleet.mjs';
 import { startRedisNode } from './redis-node.mjs';
@@ -65,7 +66,7 @@ function libraryPeer({ name, title, packages, timing, works = everything, sample
         throw new Problem('redis-server is not installed.', { next: 'install Redis 7 or newer.' });
       const folder = await npmFolder({ cache, packages, install });
       if (standIn !== undefined) standInFor(join(folder, 'node_modules', standIn));
-      return { version, redis, folder };
+      return { version: `${version}, Redis ${await versionOf(redis, ['--version'])}`, redis, folder };
     },
     async start(bench, { prepared, size }) {
       const own = join(bench.directory, name);

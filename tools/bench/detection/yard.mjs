@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Problem } from '../../dev/problem.mjs';
 import { findRedisServer } from '../../dev/redis-server.mjs';
+import { versionOf } from '../debian-packages.mjs';
 import { freePorts } from '../free-ports.mjs';
 import { ownVersion } from '../peers/engine.mjs';
 import { ask, until } from '../waiting.mjs';
@@ -61,7 +62,7 @@ function yardPeer({ name, title, script, works }) {
 export async function prepare({ root, install }) {
   const redis = await findRedisServer({ install });
   if (redis === undefined) throw new Problem('redis-server is not installed.', { next: 'install Redis 7 or newer.' });
-  return { redis, version: ownVersion(root) };
+  return { redis, version: `${ownVersion(root)}, Redis ${await versionOf(redis, ['--version'])}` };
 }
 
 async function start(bench, { name, script, prepared, size }) {
