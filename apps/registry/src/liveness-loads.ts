@@ -21,6 +21,8 @@ const EVERY_MS = 1_000;
 const READ_DEADLINE_MS = 40;
 /** Longer than this, what an instance said about its load is history. */
 const FORGET_MS = 60_000;
+/** The same report is written again after so long, so that it does not count as history. */
+const REPEAT_MS = 10_000;
 const MOST_UNWRITTEN = 20_000;
 const CHUNK = 500;
 
@@ -102,10 +104,13 @@ export function createLivenessLoads(options: {
       await ticker.stop();
     },
     report(member, load) {
-      if (!unwritten.has(member) && unwritten.size >= MOST_UNWRITTEN) return;
+      const before = known.get(member);
       const stored = { ...load, atMs: clock.unixMs() };
-      unwritten.set(member, stored);
+      // what says the same as a moment ago is not worth a write
+      if (typeof before === 'object' && isSame(before, stored)) return;
+      if (!unwritten.has(member) && unwritten.size >= MOST_UNWRITTEN) return;
       known.set(member, stored);
+      unwritten.set(member, stored);
       gone.delete(member);
     },
     async refresh() {
@@ -124,6 +129,12 @@ export function createLivenessLoads(options: {
       return { ...presentInstance(instance), load: shown(load), warnings: warningsOf(load, instance) };
     },
   };
+}
+
+function isSame(before: StoredLoad, now: StoredLoad): boolean {
+  const { inflight, utilization, lagMs, atMs } = now;
+  const same = before.inflight === inflight && before.utilization === utilization && before.lagMs === lagMs;
+  return same && atMs >= before.atMs && atMs - before.atMs < REPEAT_MS;
 }
 
 function shown(load: StoredLoad | undefined): ObservedInstance['load'] {

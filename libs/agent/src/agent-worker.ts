@@ -15,6 +15,10 @@ import type { FallbackAnswer, FallbackCall, FromWorker, ToWorker, WorkerAgentDat
 /** Later than this is told as lag; ticks come when the event loop finds the time. */
 const lateMs = 3 * tickMs;
 const mostCalls = 64;
+/** The same load is said again after so long; one that was said in vain too. */
+const repeatMs = 10_000;
+/** Of the utilization. */
+const smallMove = 0.05;
 const defaultCallMs = 2_000;
 
 /** Whether the app's thread runs, as its ticks tell. */
@@ -127,13 +131,20 @@ function run(data: WorkerAgentData, port: NonNullable<typeof parentPort>): void 
     logger,
     quiet: () => app.hungForMs() !== undefined,
   });
-  const load = (): LoadReport => {
-    const utilization = Atomics.load(memory, shared.utilization);
-    return {
-      inflight: Math.max(0, Atomics.load(memory, shared.inflight)),
-      ...(utilization >= 0 && { utilization: Math.min(1, utilization / 1_000) }),
-      lagMs: app.takeLagMs(),
-    };
+  let said: LoadReport = {};
+  let saidAtMs = -Infinity;
+  /** What has changed since it was said, or was not said for long: most beats carry nothing. */
+  const load = (): LoadReport | undefined => {
+    const thousandths = Atomics.load(memory, shared.utilization);
+    const utilization = thousandths < 0 ? undefined : Math.min(1, thousandths / 1_000);
+    const inflight = Math.max(0, Atomics.load(memory, shared.inflight));
+    const lagMs = app.takeLagMs();
+    const moved = Math.abs((utilization ?? 0) - (said.utilization ?? 0)) > smallMove;
+    const nowMs = performance.now();
+    if (inflight === said.inflight && lagMs === said.lagMs && !moved && nowMs - saidAtMs < repeatMs) return undefined;
+    said = { inflight, ...(utilization !== undefined && { utilization }), lagMs };
+    saidAtMs = nowMs;
+    return said;
   };
   const agent = createAgent({
     service,
