@@ -37,7 +37,9 @@ afterEach(async () => {
 /** A monitor with its activation, as main.ts puts them together. */
 async function leader(id: string, allowExec: readonly string[] = []) {
   const monitor = await startMonitor({ id, port: redis.port });
+  endings.push(() => monitor.stop());
   const connections = connectTo(redis.port, `${id}-activation`);
+  endings.push(() => connections.stop());
   const commands = connections.connect('commands');
   const store = createCatalogStore(commands, id);
   const feed = createCatalogFeed({ store, subscriber: connections.connect('subscriber'), clock, logger });
@@ -164,6 +166,26 @@ it('keeps the active one, and its token, through a wipe of Redis', async () => {
   expect(await service.get('a')).toMatchObject({ role: 'active', fencingToken: before?.fencingToken });
   expect(await service.get('b')).toMatchObject({ role: 'standby' });
   expect((await service.events()).map(({ type }) => type)).not.toContain('service.activated');
+});
+
+it('ends with one active instance and a higher token when Redis is wiped in the middle of a take-over', async () => {
+  await leader('m1');
+  await leader('m2');
+  const service = await shop();
+  await service.register('a', { role: 'active' });
+  await service.active('a');
+  await service.register('b');
+  const before = (await service.activation())?.fencingToken ?? 0;
+  service.die('a');
+  await service.happened('instance.evicted');
+  await service.commands.flushall();
+  await service.active('b');
+  await clock.sleep(500);
+
+  const { instances } = await service.store.snapshot();
+  expect(instances.filter(({ role }) => role === 'active').map(({ id }) => id)).toEqual(['b']);
+  expect((await service.get('b'))?.fencingToken).toBeGreaterThan(before);
+  expect(await service.activation()).toMatchObject({ id: 'b', fencingToken: (await service.get('b'))?.fencingToken });
 });
 
 it('leaves it to one of two monitors, and a dead leader to the other', async () => {
