@@ -43,6 +43,8 @@ const MAX_SUSPECTS_TOLD = 512;
 const SWEEP_LIMIT = 512;
 /** Suspects whose deadlines are read again in one sweep; of more, they take turns. */
 const ASK_LIMIT = 512;
+/** A sweep begins at once for so many; a crowd is judged in the usual rhythm, for each sweep costs as much as the crowd is large. */
+const FEW = 16;
 /** From as many instances and witnesses at once; more are dropped, deadlines find them too. */
 const MAX_DOUBTS = 4_096;
 const REAP_EVERY_MS = 1_000;
@@ -120,10 +122,10 @@ export function createMonitor(options: {
     find: (member) => feed.view.member(member),
     isWanted: (member) => state.suspicions.has(member),
     probe: options.probe,
-    ended(result) {
+    ended(result, left) {
       metrics.probe(result.outcome);
       // an answer is no news
-      if (result.outcome !== 'answered') ticker.wake();
+      if (result.outcome !== 'answered' && left < FEW) ticker.wake();
     },
     logger,
   });
@@ -149,7 +151,7 @@ export function createMonitor(options: {
       } else feed.refresh();
     } finally {
       committing.delete(key);
-      if (waiting.delete(key)) ticker.wake();
+      if (waiting.delete(key) && committing.size < FEW) ticker.wake();
     }
   };
 

@@ -27,7 +27,8 @@ export function createProbeRunner(options: {
   /** false when the probe that waits is of no use any more */
   readonly isWanted: (member: string) => boolean;
   readonly probe: (instance: Instance, patience: number) => Promise<ProbeResult>;
-  readonly ended: (result: ProbeResult) => void;
+  /** `left`: how many are still to end */
+  readonly ended: (result: ProbeResult, left: number) => void;
   readonly logger: Logger;
 }): ProbeRunner {
   const { logger } = options;
@@ -43,7 +44,7 @@ export function createProbeRunner(options: {
     try {
       const result = await options.probe(instance, patience);
       ended.push({ member, result });
-      options.ended(result);
+      options.ended(result, waiting.size + underWay.size - 1);
     } finally {
       underWay.delete(member);
       run();
