@@ -42,6 +42,8 @@ import type { Suspicion } from './suspicion.ts';
 
 /** Holds are told one by one; of more, the rest is told a sweep later. */
 const MAX_NEW_HOLDS = 256;
+/** From here on two changes for each of the dead, suspected and evicted, would take longer than to ask them first. */
+const LARGE_CROWD = 256;
 /** Departures of one crowd that are remembered. */
 const MAX_DEPARTURES = 10_000;
 
@@ -269,7 +271,9 @@ function consider(round: Round, crowd: Crowd, { member, suspicion, facts }: Cons
   suspicions.set(member, current);
   const verdict = silent ? judgeSilence(round, crowd, { member, suspicion: current, facts }) : undefined;
   if (silent) {
-    const isNews = facts.liveness === 'alive' && !quiet && current.readAtMs === nowMs;
+    // of a large crowd nobody is told before the probe ends: most of the dead are gone by then
+    const waits = suspicions.size > LARGE_CROWD && isProbing(current, nowMs);
+    const isNews = facts.liveness === 'alive' && !quiet && current.readAtMs === nowMs && !waits;
     if (isNews && verdict !== 'evicted') suspect(round, { member, suspicion: current, by: 'silence' });
   } else judgeDoubt(round, { member, suspicion: current, facts });
 }

@@ -111,6 +111,18 @@ describe('a monitor with thousands of suspects', () => {
     ]);
   });
 
+  it('asks a large crowd before it tells anybody: the dead go in one step, those who answer are suspects', () => {
+    const w = world([...fleet(300), ...fleet(600, 'calm')]);
+    w.run(1_800, everybody);
+    for (const member of fleet(290)) w.answer(member, 'refused');
+
+    w.run(2 * TTL, (member) => member.startsWith('calm/'));
+
+    expect(w.evicted()).toHaveLength(290);
+    const suspected = w.log.flatMap(({ action }) => (action.type === 'suspect' ? [action.member] : []));
+    expect(new Set(suspected)).toEqual(new Set(fleet(300).slice(290)));
+  });
+
   it('says each hold once, with its evidence', () => {
     const w = world(fleet(10));
     w.run(5_000, everybody);
