@@ -20,9 +20,13 @@ export interface Write {
   readonly before?: object;
 }
 
-/** What happens to the instance's deadline: `ttlMs` from now on Redis's clock, or nobody waits for it any more. */
+/**
+ * What happens to the instance's deadline: `ttlMs` from now on Redis's clock, or nobody waits for it any more. `unlessAfterMs`: only if
+ * it is not later than that; else it was heard in the meantime, and the commit is a conflict.
+ */
 export type DeadlineChange =
-  { readonly member: string; readonly ttlMs: number } | { readonly member: string; readonly remove: true };
+  | { readonly member: string; readonly ttlMs: number }
+  | { readonly member: string; readonly remove: true; readonly unlessAfterMs?: number };
 
 export interface Commit {
   readonly expect: readonly Expectation[];

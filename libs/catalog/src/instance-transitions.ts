@@ -262,6 +262,8 @@ export function evictInstance(current: Instance, evidence: Evidence, nowMs: numb
     livenessReason: evidence.detail,
     sinceMs: nowMs,
   };
-  const deadline = { member: memberOf(current.service, current.id), remove: true } as const;
+  // a decision that was under way for a while must not overtake a heartbeat
+  const heard = evidence.deadlineMs === undefined ? {} : { unlessAfterMs: evidence.deadlineMs };
+  const deadline = { member: memberOf(current.service, current.id), remove: true, ...heard } as const;
   return change(current, next, { type: 'instance.evicted', evidence, deadline });
 }

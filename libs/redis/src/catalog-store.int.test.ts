@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { emptySnapshot, evictInstance, registerInstance } from '@switchyard/catalog';
 import type { Commit, Decision } from '@switchyard/catalog';
 import { instanceInputSchema, keys } from '@switchyard/protocol';
-import { createLogger } from '@switchyard/runtime';
+import { createLogger, systemClock } from '@switchyard/runtime';
 import { eventually, startRedis } from '@switchyard/testing';
 import type { TestRedis } from '@switchyard/testing';
 import { createCatalogStore, createRedis, beat, sweep, releaseMonitorLease } from './index.ts';
@@ -83,6 +83,21 @@ describe('the catalog in Redis', () => {
     expect(after.token).toBeGreaterThan(before.token);
     expect(stale).toEqual({ type: 'fenced' });
     expect(present.type).toBe('committed');
+  });
+
+  it('does not evict somebody who was heard while it was decided', async () => {
+    await store.commit(registration('a'));
+    const known = await store.readInstance('shop', 'a');
+    if (!known) throw new Error('it was registered');
+    const deadlineMs = Number(await redis.zscore(keys.deadlines, 'shop/a'));
+    const eviction = commitOf(evictInstance(known, { because: 'silence', detail: 'silent', deadlineMs }, 2));
+    await systemClock.sleep(5);
+    await beat(redis, ['shop/a']);
+
+    expect(await store.commit(eviction)).toEqual({ type: 'conflict', key: 'shop/a' });
+    expect((await store.readInstance('shop', 'a'))?.liveness).toBe('alive');
+    await redis.zadd(keys.deadlines, deadlineMs, 'shop/a');
+    expect((await store.commit(eviction)).type).toBe('committed');
   });
 
   it('names the instances that a heartbeat was for and that it does not know', async () => {

@@ -70,6 +70,7 @@ function changeOf(commit: Commit, fence: Fence | undefined): string {
     service: commit.service ?? '',
     member: deadline?.member ?? '',
     ttl,
+    unlessAfter: deadline && 'remove' in deadline ? String(deadline.unlessAfterMs ?? '') : '',
     token: fence === undefined ? '' : String(fence.token),
     grant: commit.grant === true ? '1' : '',
   });

@@ -4,7 +4,7 @@
 --   that revision and was published. With a fence: the lease still had the given token.
 -- KEYS: 1 catalog meta  2 instances  3 services  4 routes  5 service revisions  6 events  7 deadlines  8 ttls  9 fence counter
 -- ARGV: 1 JSON of strings { expect: [[kind, key, revision]], writes: [[kind, key, document or ""]], service, member, ttl
---         ("" none, "-" remove, else ms), token ("" none) }
+--         ("" none, "-" remove, else ms), unlessAfter ("" none, else ms: a later deadline is a conflict), token ("" none) }
 --       2 event without id, epoch, revision, time: JSON text that begins with "{"
 --       3 channel  4 longest stream  5 how to take it back: JSON, kept with the event; "" none
 --       6.. fields of the event as the stream keeps it
@@ -28,6 +28,13 @@ for _, expected in ipairs(change.expect) do
   local revision = stored and string.match(stored, '^(%d+)|') or '0'
   if revision ~= expected[3] then
     return { 'conflict', expected[2] }
+  end
+end
+
+if change.unlessAfter ~= '' then
+  local deadline = redis.call('ZSCORE', KEYS[7], change.member)
+  if deadline and tonumber(deadline) > tonumber(change.unlessAfter) then
+    return { 'conflict', change.member }
   end
 end
 
