@@ -41,13 +41,16 @@ function open(port, path) {
   });
 }
 
-process.on('message', async (message) => {
-  if (message.open !== undefined) {
-    for (let left = message.open; left > 0; left -= OPENING) {
-      await Promise.all(Array.from({ length: Math.min(left, OPENING) }, () => open(message.port, message.path)));
-    }
-    process.send({ state: 'open' });
-  } else {
+const openAll = async (message) => {
+  for (let left = message.open; left > 0; left -= OPENING) {
+    await Promise.all(Array.from({ length: Math.min(left, OPENING) }, () => open(message.port, message.path)));
+  }
+  process.send({ state: 'open' });
+};
+
+process.on('message', (message) => {
+  if (message.open !== undefined) void openAll(message);
+  else {
     expected = message.expect;
     arrivals = [];
     stayAwake();

@@ -77,8 +77,14 @@ export function createSmallStack(common: Readonly<Record<string, string>>): Smal
         },
         { timeoutMs: READY_MS, what: name },
       );
-      const { pid, signal, running, output } = owned;
-      return { name, url, pid, signal, running, output };
+      return {
+        name,
+        url,
+        pid: owned.pid,
+        signal: (signal) => owned.signal(signal),
+        running: () => owned.running(),
+        output: () => owned.output(),
+      };
     },
     async relayTo(url) {
       const target = new URL(url);
@@ -124,10 +130,11 @@ export function createSmallStack(common: Readonly<Record<string, string>>): Smal
     async watch(registry, service) {
       const events: { type: string; subject: string }[] = [];
       let fewest = Infinity;
-      let over = false;
+      const ending = new AbortController();
+      const over = (): boolean => ending.signal.aborted;
       const read = async (): Promise<void> => {
         let last = '';
-        while (!over) {
+        while (!over()) {
           try {
             const response = await fetch(`${registry}/v1/stream?topics=instance&service=${service}`, {
               headers: last === '' ? {} : { 'last-event-id': last },
@@ -146,12 +153,12 @@ export function createSmallStack(common: Readonly<Record<string, string>>): Smal
               }
             }
           } catch {
-            if (!over) await new Promise((resolve) => setTimeout(resolve, 100));
+            if (!over()) await new Promise((resolve) => setTimeout(resolve, 100));
           }
         }
       };
       const count = async (): Promise<void> => {
-        while (!over) {
+        while (!over()) {
           try {
             const { status, body } = await ask<{ instances: { liveness: string }[] }>(
               `${registry}/v1/services/${service}/instances`,
@@ -164,10 +171,8 @@ export function createSmallStack(common: Readonly<Record<string, string>>): Smal
           await new Promise((resolve) => setTimeout(resolve, 50));
         }
       };
-      const ending = new AbortController();
       const loops = [read(), count()];
       const stop = async (): Promise<void> => {
-        over = true;
         ending.abort();
         await Promise.all(loops);
       };

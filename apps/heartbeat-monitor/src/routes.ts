@@ -12,13 +12,9 @@ const monitorSchema = z
     leader: z.boolean(),
     fencingToken: z.int(),
     lastSweepAgoMs: z.number().nullable(),
-    localHealth: z
-      .int()
-      .min(0)
-      .max(8)
-      .meta({
-        description: 'how much it doubts itself, 0 when it is well: it waits so many times longer before it acts',
-      }),
+    localHealth: z.int().min(0).max(8).meta({
+      description: 'how much it doubts itself, 0 when it is well: it waits so many times longer before it acts',
+    }),
     suspects: z.array(z.object({ member: z.string(), held: z.string().nullable() })),
     checks: z
       .object({ instances: z.int(), failing: z.array(z.string()) })
