@@ -1,5 +1,6 @@
 import { evictInstance, reviveInstance, suspectInstance } from '@switchyard/catalog';
 import type { CatalogStore, Decision } from '@switchyard/catalog';
+import { keys } from '@switchyard/protocol';
 import type { Evidence, Instance } from '@switchyard/protocol';
 import { createCatalogStore, createRedis } from '@switchyard/redis';
 import type { RedisConnections } from '@switchyard/redis';
@@ -50,6 +51,8 @@ describe('a dry run of other settings', () => {
       probes: [{ kind: 'tcp', outcome: 'answered', tookMs: 1 }],
     };
     await commit('a', (current) => suspectInstance(current, silent, now));
+    // as it would be after that silence: no deadline is later than the one that is judged
+    await redis.cli('ZADD', keys.deadlines, now - 10_000, 'shop/a');
     await commit('a', (current) => evictInstance(current, silent, now));
     await commit('b', (current) => suspectInstance(current, { ...silent, deadlineMs: now }, now));
     await commit('b', (current) => reviveInstance(current, { because: 'heartbeat', detail: 'heard' }, now));

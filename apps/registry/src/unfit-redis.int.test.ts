@@ -48,10 +48,9 @@ describe('a process whose Redis is unfit', () => {
   };
   const start = async (env: NodeJS.ProcessEnv): Promise<OwnedProcess & { port: number }> => {
     const port = await freePort();
-    // a shell tells the exit code
     const owned = await startOwned({
-      command: '/bin/sh',
-      args: ['-c', '"$0" "$1"; echo "exit code $?"', process.execPath, main],
+      command: process.execPath,
+      args: [main],
       env: {
         PATH: process.env['PATH'],
         SWITCHYARD_REGISTRY_PORT: String(port),
@@ -62,8 +61,8 @@ describe('a process whose Redis is unfit', () => {
     return { ...owned, port };
   };
   const expectRefusal = async (owned: OwnedProcess, words: readonly string[]): Promise<void> => {
-    await eventually(() => expect(owned.output()).toContain('exit code'), { timeoutMs: 14_000 });
-    for (const word of [...words, 'exit code 1', 'service.start_failed']) expect(owned.output()).toContain(word);
+    await eventually(() => expect(owned.exitCode()).toBe(1), { timeoutMs: 14_000 });
+    for (const word of [...words, 'service.start_failed']) expect(owned.output()).toContain(word);
     expect(owned.output()).not.toContain('"stack"');
   };
 

@@ -8,6 +8,8 @@ export interface OwnedProcess {
   output(): string;
   /** Whether it has not ended yet. */
   running(): boolean;
+  /** Undefined while it runs, null when a signal ended it. */
+  exitCode(): number | null | undefined;
   /** Sends a signal and does not wait; nothing happens when it has ended. */
   signal(signal: NodeJS.Signals): void;
   /** Resolves when it has ended; whoever waits keeps the test process alive. */
@@ -71,6 +73,7 @@ export async function startOwned(options: OwnedProcessOptions): Promise<OwnedPro
     signal,
     output: () => output,
     running: () => running,
+    exitCode: () => (running ? undefined : child.exitCode),
     async end(graceMs = 3_000) {
       signal('SIGTERM');
       signal('SIGCONT');
