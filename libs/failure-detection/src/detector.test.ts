@@ -52,6 +52,37 @@ describe('the detector', () => {
     expect(w.evidence('shop/3')).toMatchObject({ because: 'silence' });
   });
 
+  it('asks one who does not answer three times, each more patiently, and not before a second TTL it evicts it', () => {
+    const w = world(fleet(10));
+    w.run(5_000, everybody);
+    w.answer('shop/3', 'timeout');
+    const diedAtMs = w.nowMs();
+
+    w.run(4 * TTL, (member) => member !== 'shop/3');
+
+    expect(w.evicted()).toEqual(['shop/3']);
+    const patience = w.log.flatMap(({ action }) => (action.type === 'probe' ? [action.patience] : []));
+    expect(patience.slice(0, 3)).toEqual([1, 2, 4]);
+    expect(w.log.find(({ action }) => action.type === 'suspect')?.atMs).toBeLessThanOrEqual(diedAtMs + TTL + SWEEP);
+    const evictedAtMs = w.log.find(({ action }) => action.type === 'evict')?.atMs ?? 0;
+    expect(evictedAtMs).toBeGreaterThanOrEqual(diedAtMs + 2 * TTL - SWEEP);
+    expect(evictedAtMs).toBeLessThanOrEqual(diedAtMs + 3 * TTL);
+  });
+
+  it('keeps one whose packets get lost: two probes fail, the third is answered', () => {
+    const w = world(fleet(10));
+    w.run(5_000, everybody);
+    w.answer('shop/3', 'timeout');
+    w.run(TTL + TTL / 3, (member) => member !== 'shop/3');
+    w.answer('shop/3', 'answered');
+
+    w.run(TTL / 2, (member) => member !== 'shop/3');
+    w.run(2 * TTL, everybody);
+
+    expect(w.evicted()).toEqual([]);
+    expect(w.is('shop/3')).toBe('alive');
+  });
+
   it('evicts the only instance of a service when it falls silent: a TTL is a promise', () => {
     const w = world([...fleet(8, 'other'), 'shop/only']);
     w.run(5_000, everybody);

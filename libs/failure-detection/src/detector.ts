@@ -2,7 +2,8 @@
 //
 //   heard --deadline passes--> suspect --probe refused, or somebody else answers---------> evict
 //     |  ^                        |
-//     |  |                        +--no answer, or silent for another TTL--(guards)-------> evict, or held
+//     |  |                        +--silent for another TTL, and three probes in a row
+//     |  |                        |  without an answer, or none that could refuse--(guards)-> evict, or held
 //     |  '------ heard again -----'
 //     '--somebody saw it fail--> doubted --probe refused, or somebody else answers--------> evict
 //                                   |--probe answered--> heard
@@ -33,6 +34,8 @@ import {
   isProven,
   isSilent,
   isUnanswered,
+  unansweredInARow,
+  UNANSWERED_PROBES,
   silenceOf,
   silenceWaitMs,
   withProbe,
@@ -279,7 +282,8 @@ function consider(round: Round, crowd: Crowd, { member, suspicion, facts }: Cons
 }
 
 const probed = ({ sweep, health, actions }: Round, member: string, suspicion: Suspicion): Suspicion => {
-  actions.push({ type: 'probe', member, patience: 1 + health });
+  const patience = (1 + health) * 2 ** Math.min(unansweredInARow(suspicion), UNANSWERED_PROBES - 1);
+  actions.push({ type: 'probe', member, patience });
   return { ...suspicion, probing: true, probedAtMs: sweep.nowMs, probedDeadlineMs: suspicion.deadlineMs };
 };
 
@@ -344,7 +348,12 @@ function judgeSilence(round: Round, crowd: Crowd, whom: Considered): 'evicted' |
   if (isShaken(stalls, suspicion.ttlMs, nowMs, settings)) return undefined;
   const unanswered = isUnanswered(suspicion);
   const untilMs = (suspicion.deadlineMs ?? nowMs) + silenceWaitMs(suspicion, nowMs, round.health);
-  if (!unanswered && nowMs < untilMs) return undefined;
+  // packets get lost: one time-out says little, and the next probe is more patient
+  if (unanswered && unansweredInARow(suspicion) < UNANSWERED_PROBES) {
+    if (nowMs - suspicion.probedAtMs >= suspicion.ttlMs / 6) suspicions.set(member, probed(round, member, suspicion));
+    return undefined;
+  }
+  if (nowMs < untilMs) return undefined;
   const hold = crowd.heldBy(serviceOf(member));
   const patienceMs = settings.crowdPatienceTtls * suspicion.ttlMs * (1 + round.health);
   const outOfPatience =

@@ -81,6 +81,15 @@ export function isUnanswered({ probes }: Suspicion): boolean {
   return last?.outcome === 'timeout' || last?.outcome === 'failed';
 }
 
+/** So many in a row without an answer, each waited for twice as long as the one before, speak against an instance that is silent. */
+export const UNANSWERED_PROBES = 3;
+
+/** Its latest probes without an answer, at most as many as are kept. */
+export function unansweredInARow({ probes }: Suspicion): number {
+  const last = probes.findLastIndex(({ outcome }) => outcome !== 'timeout' && outcome !== 'failed');
+  return probes.length - 1 - last;
+}
+
 /** A probe of it ended. */
 export const withProbe = (suspicion: Suspicion, result: ProbeResult): Suspicion => ({
   ...suspicion,
