@@ -12,7 +12,7 @@ import type { Instance } from '@switchyard/protocol';
  */
 const closingMs = 25;
 
-/** Probes an instance; `patience` (1 to 36) makes its time-out as many times as long. Never rejects. */
+/** Probes an instance; `patience` (1 to 72) makes its time-out as many times as long. Never rejects. */
 export const patientProbe =
   (timeoutMs: number) =>
   async (instance: Instance, patience: number): Promise<ProbeResult> => {

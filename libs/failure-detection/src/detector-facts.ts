@@ -85,7 +85,7 @@ export type DetectorAction =
       readonly evidence: Evidence;
       readonly by: 'silence' | 'doubt';
     }
-  /** `patience`: by how much its time-out is to be longer than usual, 1 to 36 */
+  /** `patience`: by how much its time-out is to be longer than usual, 1 to 72 */
   | { readonly type: 'probe'; readonly member: string; readonly patience: number }
   | { readonly type: 'revive'; readonly member: string; readonly evidence: Evidence }
   | { readonly type: 'evict'; readonly member: string; readonly evidence: Evidence };

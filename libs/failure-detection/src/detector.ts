@@ -2,7 +2,7 @@
 //
 //   heard --deadline passes--> suspect --probe refused, or somebody else answers---------> evict
 //     |  ^                        |
-//     |  |                        +--silent for another TTL, and three probes in a row
+//     |  |                        +--silent for another TTL, and four probes in a row
 //     |  |                        |  without an answer, or none that could refuse--(guards)-> evict, or held
 //     |  '------ heard again -----'
 //     '--somebody saw it fail--> doubted --probe refused, or somebody else answers--------> evict

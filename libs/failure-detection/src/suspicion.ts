@@ -82,7 +82,7 @@ export function isUnanswered({ probes }: Suspicion): boolean {
 }
 
 /** So many in a row without an answer, each waited for twice as long as the one before, speak against an instance that is silent. */
-export const UNANSWERED_PROBES = 3;
+export const UNANSWERED_PROBES = 4;
 
 /** Its latest probes without an answer, at most as many as are kept. */
 export function unansweredInARow({ probes }: Suspicion): number {
