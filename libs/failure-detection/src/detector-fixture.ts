@@ -17,7 +17,7 @@ export const SWEEP = 50;
 /** A fleet with deadlines, a catalog and probes: the detector's whole world, on a clock that the test moves. */
 export function world(
   members: readonly string[],
-  options: { readonly probes?: boolean; readonly askLimit?: number } = {},
+  options: { readonly probes?: boolean; readonly askLimit?: number; readonly kind?: 'http' | 'tcp' } = {},
 ) {
   const known = new Map<string, MemberFacts>();
   const put = (member: string, more: Partial<MemberFacts> = {}): void => {
@@ -31,7 +31,10 @@ export function world(
   const log: { atMs: number; action: DetectorAction }[] = [];
   const holds: Hold[] = [];
   let state: DetectorState = initialDetectorState;
-  let probed: { member: string; result: { kind: 'tcp'; outcome: ProbeOutcome; tookMs: number; detail: string } }[] = [];
+  let probed: {
+    member: string;
+    result: { kind: 'http' | 'tcp'; outcome: ProbeOutcome; tookMs: number; detail: string };
+  }[] = [];
   let doubts: Doubt[] = [];
   let nowMs = 10_000;
   const catalog: CatalogFacts = {
@@ -56,7 +59,10 @@ export function world(
     }
     if (type !== 'probe') return;
     const outcome = answers.get(member) ?? 'answered';
-    probed.push({ member, result: { kind: 'tcp', outcome, tookMs: 1, detail: `the probe ${outcome}` } });
+    probed.push({
+      member,
+      result: { kind: options.kind ?? 'tcp', outcome, tookMs: 1, detail: `the probe ${outcome}` },
+    });
   };
   const sweepOnce = (leader = true): void => {
     const suspects = [...known].filter(

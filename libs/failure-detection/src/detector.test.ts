@@ -85,6 +85,32 @@ describe('the detector', () => {
     expect(w.is('shop/3')).toBe('alive');
   });
 
+  it('keeps one whose application answers, as a suspect, while its heartbeats do not come through', () => {
+    const w = world(fleet(10), { kind: 'http' });
+    w.run(5_000, everybody);
+
+    w.run(20 * TTL, (member) => member !== 'shop/3');
+    expect(w.evicted()).toEqual([]);
+    expect(w.is('shop/3')).toBe('suspect');
+    w.answer('shop/3', 'refused');
+    w.run(3 * TTL, (member) => member !== 'shop/3');
+
+    expect(w.evicted()).toEqual(['shop/3']);
+  });
+
+  it('gives the last ones of a crowd that comes back one by one a TTL of their own', () => {
+    const w = world(fleet(10));
+    w.run(5_000, everybody);
+    w.run(10 * TTL, (member) => !['shop/1', 'shop/2', 'shop/3', 'shop/4'].includes(member));
+    expect(w.evicted()).toEqual([]);
+
+    // two are no crowd
+    w.run(TTL - 2 * SWEEP, (member) => !['shop/1', 'shop/2'].includes(member));
+    w.run(TTL, everybody);
+
+    expect(w.evicted()).toEqual([]);
+  });
+
   it('evicts the only instance of a service when it falls silent: a TTL is a promise', () => {
     const w = world([...fleet(8, 'other'), 'shop/only']);
     w.run(5_000, everybody);

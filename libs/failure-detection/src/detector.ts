@@ -23,7 +23,7 @@ import type {
   SweepFacts,
 } from './detector-facts.ts';
 import { countCrowd, inGrace, isShaken, recentDepartures, serviceOf, stallsAfter } from './guards.ts';
-import type { Crowd, Departures, Stalls } from './guards.ts';
+import type { Crowd, Departures, HoldReason, Stalls } from './guards.ts';
 import { healthAfter, initialLocalHealth } from './local-health.ts';
 import type { LocalHealth } from './local-health.ts';
 import {
@@ -336,6 +336,17 @@ function judgeDoubt(round: Round, whom: Considered): void {
   else if (!suspicion.quiet && facts.liveness === 'alive') suspect(round, { member, suspicion, by: 'doubt' });
 }
 
+/** What an application itself says is a sign of life; an open port is none, for the kernel accepts for a frozen process. */
+function applicationAnswers({ probes }: Suspicion): HoldReason | undefined {
+  const last = probes.at(-1);
+  if (last?.outcome !== 'answered' || last.kind === 'tcp') return undefined;
+  return {
+    reason: `its heartbeats are missing, but its application answers: ${last.detail}`,
+    crowd: false,
+    last: false,
+  };
+}
+
 /** Its deadline has passed. */
 function judgeSilence(round: Round, crowd: Crowd, whom: Considered): 'evicted' | undefined {
   const { sweep, stalls, settings, suspicions } = round;
@@ -353,14 +364,18 @@ function judgeSilence(round: Round, crowd: Crowd, whom: Considered): 'evicted' |
     if (nowMs - suspicion.probedAtMs >= suspicion.ttlMs / 6) suspicions.set(member, probed(round, member, suspicion));
     return undefined;
   }
-  if (nowMs < untilMs) return undefined;
-  const hold = crowd.heldBy(serviceOf(member));
+  if (nowMs < Math.max(untilMs, suspicion.notBeforeMs)) return undefined;
+  const hold = applicationAnswers(suspicion) ?? crowd.heldBy(serviceOf(member));
   const patienceMs = settings.crowdPatienceTtls * suspicion.ttlMs * (1 + round.health);
   const outOfPatience =
     hold?.crowd &&
     !hold.last &&
     nowMs - suspicion.sinceMs >= patienceMs &&
     suspicion.probes.every(({ outcome }) => outcome !== 'answered');
+  if (hold === undefined && suspicion.held !== undefined) {
+    suspicions.set(member, { ...suspicion, held: undefined, notBeforeMs: nowMs + suspicion.ttlMs });
+    return undefined;
+  }
   if (hold === undefined || (unanswered && outOfPatience)) {
     const silence = silenceOf(suspicion, nowMs);
     const answered = suspicion.probes.length > 0 ? ', although its address answers' : '';

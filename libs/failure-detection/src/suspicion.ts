@@ -41,6 +41,8 @@ export interface Suspicion {
   readonly told: boolean;
   /** why missing evidence does not evict it now */
   readonly held: string | undefined;
+  /** not before: a hold has just ended, as when a crowd comes back one by one */
+  readonly notBeforeMs: number;
 }
 
 /** A record of somebody about whom nothing has been asked yet. */
@@ -59,6 +61,7 @@ export const freshSuspicion = (
   witnesses,
   told: false,
   held: undefined,
+  notBeforeMs: -Infinity,
 });
 
 /** Its deadline had passed when it was last read. */
