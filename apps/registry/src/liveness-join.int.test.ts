@@ -35,7 +35,7 @@ const apps: Readonly<Record<string, string>> = {
     const joined = joinService(app, { service: 'shop', ttl: '1s' });
     app.listen();`,
   'node:net': `import { createServer } from 'node:net';
-    const server = createServer((socket) => socket.on('data', (word) => setTimeout(() => socket.end(word), 300)));
+    const server = createServer((socket) => socket.on('data', (word) => setTimeout(() => socket.end(word), 4_000)));
     joinService(server, { service: 'shop', ttl: '1s' });
     server.listen(port, '127.0.0.1');`,
   roles: `import { createServer } from 'node:http';
