@@ -1,5 +1,6 @@
 // What may tests of other projects use? Real Redis groups, faults, and fakes for time and randomness.
 export { startCluster, type ClusterOptions, type TestCluster } from './cluster.ts';
+export { startDelayProxy, type DelayProxy, type DelayProxyOptions } from './delay-proxy.ts';
 export { eventually, type EventuallyOptions } from './eventually.ts';
 export { freePort } from './free-port.ts';
 export { manualClock, type ManualClock } from './manual-clock.ts';
