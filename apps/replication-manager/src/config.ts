@@ -28,6 +28,24 @@ export const replicationConfig = {
     itemName: 'name=host:port',
     doc: 'What people call the nodes. Names only: which nodes there are, and their roles, the Sentinels say. A node without a name is called by its address.',
   }),
+  manage: setting.string({
+    env: 'SWITCHYARD_REPLICATION_MANAGE',
+    default: 'manage',
+    pattern: /^(manage|observe)$/,
+    doc: 'Of the group of these settings: `manage` enforces what the Sentinels decided and does work on request, `observe` changes nothing, ever.',
+  }),
+  policy: setting.string({
+    env: 'SWITCHYARD_REPLICATION_POLICY',
+    default: 'availability',
+    pattern: /^(availability|consistency)$/,
+    doc: 'When the last replica is lost: `availability` goes on taking writes and says so, `consistency` takes none until a replica is back.',
+  }),
+  bootLock: setting.string({
+    env: 'SWITCHYARD_REPLICATION_BOOT_LOCK',
+    default: 'advise',
+    pattern: /^(off|advise|enforce)$/,
+    doc: 'What a primary that restarts empty or behind may do: `enforce` keeps applications out until it was compared with the others.',
+  }),
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/replication-manager',

@@ -5,17 +5,20 @@ import {
   describeGroup,
   followerState,
   inTransition,
+  noFindings,
   parseSentinelEvent,
   primaryVerdict,
   sightingOf,
   step,
   waitsFor,
+  withFindings,
   type FollowerInput,
   type FollowerState,
 } from '@switchyard/replication';
 import type { SentinelMessage } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Health, type Logger } from '@switchyard/runtime';
 import type { GroupMetrics } from './group-metrics.ts';
+import type { GroupDefinition, GroupPart } from './group-part.ts';
 import type { History } from './history.ts';
 import type { Observer } from './observer.ts';
 import { createWriteProbe, type ProbeOutcome } from './write-probe.ts';
@@ -29,13 +32,16 @@ export interface GroupWatch extends Component {
   hear(message: SentinelMessage): void;
   /** For the observer: somebody stopped answering, or answers again. */
   turn(): void;
+  start(signal: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
 }
 
 /** What the watch works with. */
 export interface GroupWatchOptions {
-  readonly group: string;
+  readonly definition: GroupDefinition;
   readonly observer: Observer;
   readonly history: History;
+  readonly parts: readonly GroupPart[];
   readonly metrics: GroupMetrics;
   readonly health: Health;
   readonly pollMs: number;
@@ -50,7 +56,8 @@ const tellingAgain = /^[+-](sdown|odown)$|^\+switch-master$/;
 
 /** A watch; it looks once when it starts, then every `pollMs`. */
 export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
-  const { group, observer, history, metrics, health, pollMs, clock, logger } = options;
+  const { definition, observer, history, parts, metrics, health, pollMs, clock, logger } = options;
+  const group = definition.name;
   let state: FollowerState = followerState(group);
   let lookedAtMs = -Infinity;
   let said = '';
@@ -73,7 +80,21 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
       { group, failover: entry.id, kind: entry.kind, from: entry.from?.name, to: entry.to.name, cause: entry.cause },
       'redis.failover',
     );
-    history.record(entry);
+    const recorded = history.record(entry);
+    if (recorded !== null) for (const part of parts) part.finished?.(recorded);
+  };
+
+  const viewNow = (): RedisGroupView => {
+    const facts = describeGroup(observer.observe(), {
+      nowMs: clock.monotonicMs(),
+      promoting: state.attempt?.selected ?? null,
+    });
+    const view = withFindings(
+      facts,
+      parts.map((part) => part.findings?.() ?? noFindings),
+    );
+    const { manage, policy } = definition.input;
+    return { ...view, manage, policy, observedAt: new Date(clock.unixMs()).toISOString() };
   };
 
   const probe = createWriteProbe((outcome: ProbeOutcome) => {
@@ -85,7 +106,7 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
     const observation = observer.observe();
     const nowMs = clock.monotonicMs();
     feed({ type: 'sighting', sighting: sightingOf(observation, nowMs) });
-    const view = viewAt(observer, state, clock);
+    const view = viewNow();
     metrics.view(view);
     const detail = [view.state, ...view.problems.map((problem) => problem.detail)].join('; ').slice(0, 500);
     health.set(`redis group ${group}`, { ok: view.state !== 'down', critical: false, detail });
@@ -96,9 +117,10 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
     }
     said = codes;
     // Also while it does not answer: the first failure and the first success are what counts.
-    const { named } = primaryVerdict(observation, nowMs, defaultLimits);
-    const node = named === null ? undefined : observer.nodeAt(named);
+    const verdict = primaryVerdict(observation, nowMs, defaultLimits);
+    const node = verdict.named === null ? undefined : observer.nodeAt(verdict.named);
     if (node !== undefined) probe.fire(node);
+    for (const part of parts) part.look?.({ observation, verdict, view, follower: state, nowMs });
   };
 
   const ticker = createTicker({
@@ -117,10 +139,11 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
 
   return {
     name: group,
-    view: () => viewAt(observer, state, clock),
+    view: viewNow,
     hear({ sentinel, channel, message, first }) {
-      if (!first && !tellingAgain.test(channel)) return;
-      feed({ type: 'event', sentinel, event: parseSentinelEvent(channel, message) });
+      const event = parseSentinelEvent(channel, message);
+      if (first || tellingAgain.test(channel)) feed({ type: 'event', sentinel, event });
+      for (const part of parts) part.hear?.({ sentinel, event, first });
     },
     turn() {
       lookedAtMs = -Infinity;
@@ -138,11 +161,3 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
     },
   };
 };
-
-const viewAt = (observer: Observer, state: FollowerState, clock: Clock): RedisGroupView => ({
-  ...describeGroup(observer.observe(), {
-    nowMs: clock.monotonicMs(),
-    promoting: state.attempt?.selected ?? null,
-  }),
-  observedAt: new Date(clock.unixMs()).toISOString(),
-});

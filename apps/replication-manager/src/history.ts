@@ -1,7 +1,7 @@
 // Which failovers were there? Recorded in the journal at once; told to everybody through Redis as soon as Redis is there.
 //
 // Several managers see the same failover: its id is the same for all, so it is one entry; the one that claims it publishes it.
-import type { RedisFailover } from '@switchyard/protocol';
+import type { RedisFailover, RedisFailoverAmendment } from '@switchyard/protocol';
 import type { KnownPrimary } from '@switchyard/replication';
 import { announceEvent, isRedisUnavailable, type createCatalogStore, type RedisHistory } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Health, type Logger } from '@switchyard/runtime';
@@ -13,8 +13,13 @@ export interface History extends Component {
   list(): readonly RedisFailover[];
   /** Whom the journal knew as primary last; null before `start` and in a new installation. */
   known(): KnownPrimary | null;
-  /** Keeps the entry. Never throws: what the disk refuses is kept in memory and said in the health. */
-  record(entry: RedisFailover): void;
+  /**
+   * Keeps the entry and returns it with its id; null when this very failover is known. Never throws: what the disk refuses is
+   * kept in memory and said in the health.
+   */
+  record(entry: RedisFailover): RedisFailover | null;
+  /** Adds what was learnt later. `notes` and `logs` are appended; what is not known any more is left out silently. Never throws. */
+  amend(id: string, amendment: RedisFailoverAmendment): void;
   /** Notes whom the majority names, for the time after a restart. */
   remember(known: KnownPrimary): void;
   start(signal: AbortSignal): Promise<void>;
@@ -73,6 +78,14 @@ export const createHistory = (options: HistoryOptions): History => {
     logger.error({ group, err: error }, 'journal.write_failed');
   };
 
+  const amended = (id: string, amendment: RedisFailoverAmendment): boolean => {
+    const one = kept.get(id);
+    if (one === undefined) return false;
+    // In the place that it has: the oldest go first when there are too many.
+    kept.set(id, { ...one, entry: withAmendment(one.entry, amendment) });
+    return true;
+  };
+
   const replay = (record: JournalRecord): void => {
     if (record.type === 'failover' && record.entry.group === group) {
       keep(record.entry.id, { entry: record.entry, announced: kept.get(record.entry.id)?.announced ?? false });
@@ -81,6 +94,7 @@ export const createHistory = (options: HistoryOptions): History => {
       const one = kept.get(record.id);
       if (one !== undefined) keep(record.id, { ...one, announced: true });
     }
+    if (record.type === 'amended') amended(record.id, record.amendment);
     if (record.type === 'primary' && record.group === group) known = { epoch: record.epoch, primary: record.primary };
   };
 
@@ -166,11 +180,15 @@ export const createHistory = (options: HistoryOptions): History => {
     known: () => known,
     record(entry) {
       const named = withOwnId(entry, kept);
-      if (named === null) return;
+      if (named === null) return null;
       keep(named.id, { entry: named, announced: false });
       note({ type: 'failover', entry: named });
       isDue = true;
       syncing.wake();
+      return named;
+    },
+    amend(id, amendment) {
+      if (amended(id, amendment)) note({ type: 'amended', id, amendment });
     },
     remember(next) {
       const { epoch, primary } = next;
@@ -192,4 +210,18 @@ const withOwnId = (entry: RedisFailover, kept: ReadonlyMap<string, Kept>): Redis
     if (Math.abs(before.startedAtMs - entry.startedAtMs) < sameFailoverMs) return null;
   }
   return null;
+};
+
+const mostNotes = 64;
+const mostLogs = 16;
+
+const withAmendment = (entry: RedisFailover, amendment: RedisFailoverAmendment): RedisFailover => {
+  const notes = [...(entry.notes ?? []), ...(amendment.notes ?? [])].slice(0, mostNotes);
+  const logs = [...(entry.logs ?? []), ...(amendment.logs ?? [])].slice(0, mostLogs);
+  return {
+    ...entry,
+    ...amendment,
+    ...(notes.length === 0 ? {} : { notes }),
+    ...(logs.length === 0 ? {} : { logs }),
+  };
 };

@@ -1,7 +1,7 @@
 // What must survive without Redis? Failovers, and who was primary last: JSON lines in a file of our own, synced one by one.
 import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { decodeJson, redisFailoverSchema } from '@switchyard/protocol';
+import { decodeJson, redisFailoverAmendmentSchema, redisFailoverSchema } from '@switchyard/protocol';
 import type { Logger } from '@switchyard/runtime';
 import { z } from 'zod';
 
@@ -9,6 +9,8 @@ const recordSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('failover'), entry: redisFailoverSchema }),
   /** The event of the entry was published. */
   z.object({ type: z.literal('announced'), id: z.string() }),
+  /** What was learnt about the failover later. */
+  z.object({ type: z.literal('amended'), id: z.string(), amendment: redisFailoverAmendmentSchema }),
   /** Whom the majority names, since which epoch. */
   z.object({
     type: z.literal('primary'),

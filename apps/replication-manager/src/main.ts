@@ -1,60 +1,37 @@
 // The replication-manager: watches the Redis group, follows its failovers, tells who is primary. Wiring only.
-import { join } from 'node:path';
 import { createAgent } from '@switchyard/agent';
 import { createApi, httpServer } from '@switchyard/http';
 import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import {
   createCatalogStore,
   createRedis,
-  createRedisHistory,
   createRedisRegistrar,
   redisRefusal,
   redisGroupSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { replicationConfig } from './config.ts';
-import { createGroupMetrics } from './group-metrics.ts';
-import { createGroupWatch } from './group-watch.ts';
-import { createHistory } from './history.ts';
-import { createJournal } from './journal.ts';
-import { nodeNamesOf } from './node-names.ts';
-import { createObserver } from './observer.ts';
+import { createGroups } from './groups.ts';
+import { mainGroup } from './main-group.ts';
 import { redisRoutes } from './routes.ts';
 
 await runService('replication-manager', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
   const config = loadConfig(replicationConfig, { env, app: 'replication' });
   const settings = redisGroupSettingsOf(config.redis, name);
-  const { group } = settings;
   const connections = createRedis(settings, { logger, name: instanceId });
   const redis = connections.connect('commands');
   const store = createCatalogStore(redis, instanceId);
 
-  const history = createHistory({
-    group,
-    journal: createJournal(join(config.stateDir, 'failovers.jsonl'), logger),
-    shared: createRedisHistory({ redis, group, holder: instanceId }),
-    store,
-    health,
-    clock,
-    logger,
-  });
-  const observer = createObserver({
-    settings,
-    names: nodeNamesOf(config.nodeNames),
-    clock,
-    logger,
-    onMessage: (message) => watch.hear(message),
-    onTurn: () => watch.turn(),
-  });
-  const watch = createGroupWatch({
-    group,
-    observer,
-    history,
-    metrics: createGroupMetrics(metrics, group),
-    health,
+  const main = mainGroup(config, settings);
+  const groups = createGroups(main, {
+    redis,
+    instanceId,
+    stateDir: config.stateDir,
     pollMs: config.pollMs,
     clock,
     logger,
+    metrics,
+    health,
   });
 
   const server = httpServer({
@@ -64,7 +41,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     app: createApi({
       title: 'Switchyard replication-manager',
       version,
-      routes: redisRoutes([{ watch, history }]),
+      routes: redisRoutes(groups),
       health,
       metrics,
       logger,
@@ -77,8 +54,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
   const registrar = createRedisRegistrar({ store, redis, service, id: instanceId, input });
   return [
     connections,
-    history,
-    watch,
+    groups,
     server,
     createAgent({ service, id: instanceId, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
   ];

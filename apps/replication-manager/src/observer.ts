@@ -7,6 +7,7 @@ import {
   type RedisAccess,
   type RedisNodeAdmin,
   type RedisGroupSettings,
+  type SentinelMember,
   type SentinelMessage,
 } from '@switchyard/redis';
 import type { Clock, Logger } from '@switchyard/runtime';
@@ -23,6 +24,8 @@ export interface Observer {
   observe(): GroupObservation;
   /** The direct connection to a node of the group. */
   nodeAt(address: Address): RedisNodeAdmin | undefined;
+  /** The connections to the Sentinels. */
+  sentinels(): readonly SentinelMember[];
   close(): void;
 }
 
@@ -87,10 +90,7 @@ export const createObserver = (options: ObserverOptions): Observer => {
       for (const replica of replicas) addNode(replica);
       for (const peer of peers) addSentinel(peer);
     }
-    for (const node of nodes.values()) {
-      const listed = settings.kind === 'sentinel' ? node.observation().info?.replicas : [];
-      for (const replica of listed ?? []) addNode(replica);
-    }
+    for (const node of nodes.values()) for (const replica of node.observation().info?.replicas ?? []) addNode(replica);
   };
 
   const forget = (): void => {
@@ -132,6 +132,7 @@ export const createObserver = (options: ObserverOptions): Observer => {
       sentinels: [...sentinels.values()].map((sentinel) => sentinel.observation()),
     }),
     nodeAt: (address) => nodes.get(addressKey(address))?.admin,
+    sentinels: () => [...sentinels.values()].map(({ member }) => member),
     close() {
       for (const node of nodes.values()) node.close();
       sentinelWatch?.close();

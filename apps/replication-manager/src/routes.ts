@@ -11,14 +11,8 @@ import {
 } from '@switchyard/protocol';
 import { pickPrimary, pickReplica } from '@switchyard/replication';
 import { z } from 'zod';
-import type { GroupWatch } from './group-watch.ts';
-import type { History } from './history.ts';
-
-/** A group with everything that is told about it. */
-export interface ServedGroup {
-  readonly watch: GroupWatch;
-  readonly history: History;
-}
+import type { Group } from './group.ts';
+import type { Groups } from './groups.ts';
 
 const params = z.object({ group: z.string().min(1).max(64) });
 const tags = ['redis'];
@@ -31,9 +25,9 @@ const limit = z.coerce.number().int().min(1).max(1_000);
 const path = '/v1/redis/groups/:group';
 
 /** Routes below `/v1/redis/groups`. */
-export const redisRoutes = (groups: readonly ServedGroup[]): Route[] => {
-  const inGroup = (name: string, answer: (group: ServedGroup) => Reply): Reply => {
-    const group = groups.find(({ watch }) => watch.name === name);
+export const redisRoutes = (groups: Pick<Groups, 'list' | 'get'>): Route[] => {
+  const inGroup = (name: string, answer: (group: Group) => Reply): Reply => {
+    const group = groups.get(name);
     return group === undefined ? unknownGroup(name, groups) : answer(group);
   };
   return [
@@ -46,7 +40,7 @@ export const redisRoutes = (groups: readonly ServedGroup[]): Route[] => {
       responses: {
         200: { description: 'The groups', schema: z.object({ groups: z.array(redisGroupViewSchema) }) },
       },
-      handle: () => ({ status: 200, body: { groups: groups.map(({ watch }) => watch.view()) } }),
+      handle: () => ({ status: 200, body: { groups: groups.list().map((group) => group.view()) } }),
     }),
     route({
       method: 'get',
@@ -56,7 +50,7 @@ export const redisRoutes = (groups: readonly ServedGroup[]): Route[] => {
       params,
       query: z.strictObject({}),
       responses: { 200: { description: 'The group', schema: redisGroupViewSchema } },
-      handle: ({ params: { group } }) => inGroup(group, ({ watch }) => ({ status: 200, body: watch.view() })),
+      handle: ({ params: { group } }) => inGroup(group, (one) => ({ status: 200, body: one.view() })),
     }),
     route({
       method: 'get',
@@ -82,8 +76,7 @@ export const redisRoutes = (groups: readonly ServedGroup[]): Route[] => {
         200: { description: 'The primary', schema: redisAddressSchema },
         503: { description: 'There is none; why names each problem' },
       },
-      handle: ({ params: { group } }) =>
-        inGroup(group, ({ watch }) => addressOr(watch.view().name, pickPrimary(watch.view()))),
+      handle: ({ params: { group } }) => inGroup(group, (one) => addressOr(group, pickPrimary(one.view()))),
     }),
     route({
       method: 'get',
@@ -97,16 +90,18 @@ export const redisRoutes = (groups: readonly ServedGroup[]): Route[] => {
         503: { description: 'None is fit; why names each node and its reason' },
       },
       handle: ({ params: { group }, query }) =>
-        inGroup(group, ({ watch }) =>
-          addressOr(watch.view().name, pickReplica(watch.view(), query.maxLagBytes ?? null)),
-        ),
+        inGroup(group, (one) => addressOr(group, pickReplica(one.view(), query.maxLagBytes ?? null))),
     }),
   ];
 };
 
-const unknownGroup = (name: string, groups: readonly ServedGroup[]): Refusal =>
+/** The refusal for a group that is not there. */
+export const unknownGroup = (name: string, groups: Pick<Groups, 'list'>): Refusal =>
   refuse('not_found', `there is no Redis group named ${name}`, {
-    next: `known groups: ${groups.map(({ watch }) => watch.name).join(', ')}`,
+    next: `known groups: ${groups
+      .list()
+      .map(({ definition }) => definition.name)
+      .join(', ')}`,
   }).error;
 
 const addressOr = (group: string, picked: Result<RedisNodeView>): Reply => {

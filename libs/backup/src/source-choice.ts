@@ -66,6 +66,12 @@ const stateTrouble: Readonly<Record<SourceCandidate['state'], string | undefined
   'link-down': 'its link to the primary is down, so its data may be old',
   unreachable: 'it cannot be reached',
   'stray-primary': 'it believes to be the primary, and the Sentinels name another',
+  'wait-primary': undefined,
+  locked: 'it was restarted and has not been let in yet',
+  diverged: 'it has writes that its group has not',
+  fenced: 'it was taken out of service as a former primary',
+  maintenance: undefined,
+  rebuilding: 'it is being rebuilt',
 };
 
 // A primary, where it may be copied at all, comes after every fit replica: the copy costs its clients memory and time.

@@ -100,12 +100,33 @@ export { eventDataSchemas, eventSchema, eventTypes, evidenceSchema } from './eve
 export type { EventData, EventType, Evidence, NewEvent, SwitchyardEvent } from './event.ts';
 export {
   redisAddressSchema,
+  redisDivergenceSchema,
+  redisFailoverAmendmentSchema,
   redisFailoverSchema,
   redisGroupViewSchema,
+  redisLogLinesSchema,
   redisNodeViewSchema,
   redisProbeKey,
+  redisSalvageSchema,
+  redisVerificationSchema,
 } from './redis-group.ts';
-export type { RedisFailover, RedisGroupView, RedisNodeView } from './redis-group.ts';
+export type {
+  RedisDivergence,
+  RedisFailover,
+  RedisFailoverAmendment,
+  RedisGroupView,
+  RedisLogLines,
+  RedisNodeView,
+  RedisSalvage,
+  RedisVerification,
+} from './redis-group.ts';
+export {
+  redisGroupInputSchema,
+  redisGroupNameSchema,
+  redisGroupSettingsSchema,
+  shortestDownAfterMs,
+} from './redis-group-input.ts';
+export type { RedisGroupInput, RedisGroupSettingsView } from './redis-group-input.ts';
 export {
   backupJobSchema,
   backupLabelSchema,

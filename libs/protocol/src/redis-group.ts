@@ -10,7 +10,24 @@ export const redisNodeViewSchema = z
     host: z.string(),
     port: z.int(),
     role: z.enum(['primary', 'replica', 'unknown']),
-    state: z.enum(['ok', 'loading', 'syncing', 'link-down', 'unreachable', 'stray-primary']),
+    /**
+     * `stray-primary`: calls itself primary while another one is; `wait-primary`: serves, but no replica could take over;
+     * `locked`: restarted and not yet let in; `diverged`: has writes that the group has not; `fenced`: takes no writes by our doing
+     */
+    state: z.enum([
+      'ok',
+      'loading',
+      'syncing',
+      'link-down',
+      'unreachable',
+      'stray-primary',
+      'wait-primary',
+      'locked',
+      'diverged',
+      'fenced',
+      'maintenance',
+      'rebuilding',
+    ]),
     offset: z.number().nullable(),
     lagBytes: z.number().nullable(),
     link: z.enum(['up', 'down']).nullable(),
@@ -43,12 +60,63 @@ export const redisGroupViewSchema = z
     }),
     nodes: z.array(redisNodeViewSchema),
     problems: z.array(z.object({ code: z.string(), detail: z.string(), next: z.string() })),
+    /** `observe`: nothing is ever changed; `manage`: the verdict of the Sentinels is enforced, and work on request is done */
+    manage: z.enum(['observe', 'manage']).optional(),
+    /** what counts more when the last replica is lost: to go on taking writes, or that each write has a second copy */
+    policy: z.enum(['availability', 'consistency']).optional(),
     observedAt: z.iso.datetime(),
   })
   .meta({ id: 'RedisGroup' });
 export type RedisGroupView = z.infer<typeof redisGroupViewSchema>;
 
 const endpointSchema = z.object({ name: z.string(), host: z.string(), port: z.int() });
+
+/** What the old primary had that the new one has not: bytes of its stream, and the keys that differ, if they were compared. */
+export const redisDivergenceSchema = z.object({
+  node: z.string(),
+  bytes: z.number().nullable(),
+  keys: z.array(z.string()),
+  /** more keys differ than are listed */
+  truncated: z.boolean(),
+  detail: z.string(),
+});
+export type RedisDivergence = z.infer<typeof redisDivergenceSchema>;
+
+/** A copy of the old primary's data, taken before it was made a replica; `file` is on the manager's disk. */
+export const redisSalvageSchema = z.object({
+  id: z.string(),
+  node: z.string(),
+  file: z.string(),
+  sizeBytes: z.number(),
+  sha256: z.string(),
+  takenAtMs: z.number(),
+});
+export type RedisSalvage = z.infer<typeof redisSalvageSchema>;
+
+/** What was looked at afterwards. */
+export const redisVerificationSchema = z.object({
+  ok: z.boolean().nullable(),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean().nullable(), detail: z.string() })),
+  atMs: z.number(),
+});
+export type RedisVerification = z.infer<typeof redisVerificationSchema>;
+
+/** Lines of the logs of a node or a Sentinel around the failover. */
+export const redisLogLinesSchema = z.object({ source: z.string(), from: z.string(), lines: z.array(z.string()) });
+export type RedisLogLines = z.infer<typeof redisLogLinesSchema>;
+
+/** What is learnt about a failover after it was recorded. */
+export const redisFailoverAmendmentSchema = z.object({
+  divergence: redisDivergenceSchema.optional(),
+  salvage: redisSalvageSchema.optional(),
+  verification: redisVerificationSchema.optional(),
+  logs: z.array(redisLogLinesSchema).optional(),
+  /** the operation that asked for it */
+  operation: z.string().optional(),
+  /** anything else that people should read, in the order of time */
+  notes: z.array(z.string()).optional(),
+});
+export type RedisFailoverAmendment = z.infer<typeof redisFailoverAmendmentSchema>;
 
 /** One failover or switchover as it was seen. Phases are milliseconds since the first sign (`startedAtMs`). */
 export const redisFailoverSchema = z
@@ -66,6 +134,7 @@ export const redisFailoverSchema = z
     writesUnavailableMs: z.number().nullable(),
     dataLoss: z.object({ verdict: z.enum(['none-expected', 'possible', 'unknown']), detail: z.string() }),
   })
+  .extend(redisFailoverAmendmentSchema.shape)
   .meta({ id: 'RedisFailover' });
 export type RedisFailover = z.infer<typeof redisFailoverSchema>;
 

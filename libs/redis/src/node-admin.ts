@@ -28,6 +28,8 @@ export interface RedisNodeAdmin {
   configGet(name: string): Promise<string | undefined>;
   /** Writes the time to `key` and lets it expire: proof that the node takes writes. Ms until the acknowledgement. */
   probeWrite(key: string, ttlMs: number): Promise<number>;
+  /** Any other command, for work that changes the node; its reply as it came. What is typed above is asked through the above. */
+  call(command: string, ...args: readonly (string | number)[]): Promise<unknown>;
   close(): void;
 }
 
@@ -52,6 +54,7 @@ export const createRedisNodeAdmin = (options: RedisNodeAdminOptions): RedisNodeA
       return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : undefined;
     },
     probeWrite: (key, ttlMs) => timed(() => connection.call('SET', key, clock.unixMs(), 'PX', ttlMs)),
+    call: (command, ...args) => connection.call(command, ...args),
     close: () => connection.close(),
   };
 };

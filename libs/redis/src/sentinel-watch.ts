@@ -44,6 +44,8 @@ export interface SentinelMember extends SentinelAddress {
   info(): Promise<string>;
   /** SENTINEL CKQUORUM in its own words. Counts tilted Sentinels as usable: do not trust it alone. */
   ckquorum(): Promise<{ readonly ok: boolean; readonly text: string }>;
+  /** Any other command, for work that changes what the Sentinel does; its reply as it came. */
+  call(command: string, ...args: readonly (string | number)[]): Promise<unknown>;
 }
 
 /** All Sentinels of a group. */
@@ -141,6 +143,7 @@ const watchOne = (
       replicas: () => askForGroup('REPLICAS'),
       sentinels: () => askForGroup('SENTINELS'),
       info: async () => String(await ask('INFO', 'sentinel')),
+      call: ask,
       async ckquorum() {
         try {
           return { ok: true, text: String(await ask('SENTINEL', 'CKQUORUM', group)) };

@@ -1,0 +1,121 @@
+// What is a group under management made of? Eyes, a history, the loop of looks, and the parts that act; put together here.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RedisGroupView } from '@switchyard/protocol';
+import {
+  createCatalogStore,
+  createRedisHistory,
+  createRedisNodeAdmin,
+  type Redis,
+  type RedisAccess,
+  type RedisGroupSettings,
+} from '@switchyard/redis';
+import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
+import { createGroupMetrics } from './group-metrics.ts';
+import type { GroupDefinition, GroupPart, GroupTools } from './group-part.ts';
+import { createGroupWatch } from './group-watch.ts';
+import { createHistory, type History } from './history.ts';
+import { createJournal } from './journal.ts';
+import { createObserver } from './observer.ts';
+import { createOperationGate } from './operation-gate.ts';
+
+/** A group as the API serves it. */
+export interface Group extends Component {
+  readonly definition: GroupDefinition;
+  readonly history: History;
+  readonly tools: GroupTools;
+  view(): RedisGroupView;
+  start(signal: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** What all groups of a manager share. */
+export interface GroupSurroundings {
+  /** The control plane's own Redis: what is shared with other managers goes there; nothing depends on it. */
+  readonly redis: Redis;
+  readonly instanceId: string;
+  readonly stateDir: string;
+  readonly pollMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly health: Health;
+}
+
+/** A group; `start` reads its journal and begins to look. */
+export const createGroup = (definition: GroupDefinition, surroundings: GroupSurroundings): Group => {
+  const { name, settings, names, input } = definition;
+  const { redis, instanceId, clock, logger, metrics, health, pollMs } = surroundings;
+  const stateDir = join(surroundings.stateDir, 'groups', name);
+  const history = createHistory({
+    group: name,
+    journal: createJournal(join(stateDir, 'failovers.jsonl'), logger),
+    shared: createRedisHistory({ redis, group: name, holder: instanceId }),
+    store: createCatalogStore(redis, instanceId),
+    health,
+    clock,
+    logger,
+  });
+  const observer = createObserver({
+    settings,
+    names,
+    clock,
+    logger,
+    onMessage: (message) => watch.hear(message),
+    onTurn: () => watch.turn(),
+  });
+  const tools: GroupTools = {
+    definition,
+    observer,
+    history,
+    gate: createOperationGate(name),
+    stateDir,
+    clock,
+    logger,
+    metrics,
+    health,
+    manages: input.manage === 'manage',
+    connect: (at, options = {}) =>
+      createRedisNodeAdmin({ ...accessOf(settings), host: at.host, port: at.port, clock, logger, ...options }),
+    sentinels: () => observer.sentinels(),
+    wake: () => watch.turn(),
+  };
+  const parts: readonly GroupPart[] = [];
+  const watch = createGroupWatch({
+    definition,
+    observer,
+    history,
+    parts,
+    metrics: createGroupMetrics(metrics, name),
+    health,
+    pollMs,
+    clock,
+    logger,
+  });
+  return {
+    name: `group:${name}`,
+    definition,
+    history,
+    tools,
+    view: () => watch.view(),
+    async start(signal) {
+      await mkdir(stateDir, { recursive: true }).catch((error: unknown) =>
+        logger.error({ group: name, err: error }, 'group.state_dir_unusable'),
+      );
+      await history.start(signal);
+      for (const part of parts) await part.start?.(signal);
+      await watch.start(signal);
+    },
+    async stop() {
+      await watch.stop();
+      for (const part of parts.toReversed()) await part.stop?.();
+      await history.stop();
+    },
+  };
+};
+
+const accessOf = ({ username, password, tls }: RedisGroupSettings): RedisAccess => ({
+  ...(username === undefined ? {} : { username }),
+  ...(password === undefined ? {} : { password }),
+  ...(tls === undefined ? {} : { tls }),
+});
