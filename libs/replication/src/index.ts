@@ -17,6 +17,8 @@ export { primaryVerdict } from './primary-verdict.ts';
 export type { PrimaryVerdict, QuorumFacts } from './primary-verdict.ts';
 export { parseSentinelEvent, parseSentinelPeers, parseSentinelReplicas, parseSentinelView } from './sentinel-parser.ts';
 export type { SentinelEvent, SentinelPeer, SentinelReplica, SentinelSubject, SentinelView } from './sentinel-parser.ts';
+export { askedForRole, promotionState, stepPromotion } from './promotion.ts';
+export type { Announcement, PromotionInput, PromotionNews, PromotionState } from './promotion.ts';
 export { sightingOf } from './sighting.ts';
 export type { NodeSighting, Sighting } from './sighting.ts';
 export { describeGroup } from './topology.ts';
