@@ -2,7 +2,7 @@
 
 export const usage = `Usage: npm start [-- OPTIONS]
 
-Starts the local yard in the foreground: Redis with replicas and Sentinels, all services, demo back ends.
+Starts the local yard in the foreground: Redis with replicas and Sentinels (or a Redis Cluster), all services, demo back ends.
 
   --backends N   how many demo back ends to start (0 to 50, default 3)
   --ephemeral    keep nothing: data goes to a temporary folder that is removed at the end
@@ -11,6 +11,7 @@ Starts the local yard in the foreground: Redis with replicas and Sentinels, all 
 Environment:
   SWITCHYARD_HOME           where data and logs lie (default .switchyard)
   SWITCHYARD_PORT_OFFSET    is added to every port of the contract: a second yard beside the first
+  SWITCHYARD_REDIS_KIND     sentinel (the default), or cluster: a Redis Cluster of six nodes
   SWITCHYARD_REDIS_URL      a Redis that runs already; none is started
   SWITCHYARD_REDIS_SERVER   the redis-server to start, 7 or newer
   one port                  SWITCHYARD_DISPATCHER_TRAFFIC_PORT, SWITCHYARD_DISPATCHER_CONTROL_PORT,

@@ -11,17 +11,24 @@ const single = [
   ['backup-worker', 'SWITCHYARD_BACKUP_PORT', 4725],
   ['heartbeat-monitor-2', 'SWITCHYARD_MONITOR_2_PORT', 4726],
 ];
-const lists = [
-  ['SWITCHYARD_REDIS_PORTS', [['r1', 4731], ['r2', 4732], ['r3', 4733]]], // prettier-ignore
-  ['SWITCHYARD_SENTINEL_PORTS', [['s1', 4741], ['s2', 4742], ['s3', 4743]]], // prettier-ignore
-];
+const lists = {
+  sentinel: [
+    ['SWITCHYARD_REDIS_PORTS', [['r1', 4731], ['r2', 4732], ['r3', 4733]]], // prettier-ignore
+    ['SWITCHYARD_SENTINEL_PORTS', [['s1', 4741], ['s2', 4742], ['s3', 4743]]], // prettier-ignore
+  ],
+  cluster: [
+    ['SWITCHYARD_REDIS_PORTS', [['r1', 4731], ['r2', 4732], ['r3', 4733], ['r4', 4734], ['r5', 4735], ['r6', 4736]]], // prettier-ignore
+  ],
+};
+const busDistance = 10_000;
 
 /**
  * The ports that are wanted, before looking whether they are free. An explicit port is taken as it is; only the
- * contract's ports are shifted by SWITCHYARD_PORT_OFFSET.
+ * contract's ports are shifted by SWITCHYARD_PORT_OFFSET. `redisKind`: 'sentinel', 'cluster' (its nodes have a second port
+ * each, for the cluster bus: `r1 bus`), or undefined when no Redis is started.
  * @returns {{ ok: true, wanted: Record<string, number>, demoBase: number } | { ok: false, why: string[] }}
  */
-export function wantedPorts(env) {
+export function wantedPorts(env, redisKind = 'sentinel') {
   const why = [];
   const read = (name, text) => {
     const port = Number(text);
@@ -39,12 +46,14 @@ export function wantedPorts(env) {
   }
   const wanted = {};
   for (const [part, name, port] of single) wanted[part] = env[name] ? read(name, env[name]) : port + offset;
-  for (const [name, parts] of lists) {
+  for (const [name, parts] of lists[redisKind] ?? []) {
     const given = env[name]?.split(',').map((text) => read(name, text));
     if (given && given.length !== parts.length)
       why.push(`${name} must be ${parts.length} ports with commas between them`);
     for (const [index, [part, port]] of parts.entries()) wanted[part] = given?.[index] ?? port + offset;
   }
+  if (redisKind === 'cluster')
+    for (const [part] of lists.cluster[0][1]) wanted[`${part} bus`] = busPortOf(wanted[part]);
   const demoBase = env.SWITCHYARD_DEMO_PORT ? read('SWITCHYARD_DEMO_PORT', env.SWITCHYARD_DEMO_PORT) : 4801 + offset;
   const taken = new Map();
   for (const [part, port] of Object.entries(wanted)) {
@@ -52,6 +61,11 @@ export function wantedPorts(env) {
     taken.set(port, part);
   }
   return why.length > 0 ? { ok: false, why } : { ok: true, wanted, demoBase };
+}
+
+/** Redis's own distance; downwards where there is no such port. */
+function busPortOf(port) {
+  return port + busDistance <= 65_535 ? port + busDistance : port - busDistance;
 }
 
 /**

@@ -9,6 +9,7 @@ import { majority } from './redis-live.mjs';
 import { majorVersion } from './redis-server.mjs';
 import { readReply } from './resp.mjs';
 import { readyLines } from './screen.mjs';
+import { redisKindOf } from './redis-kind.mjs';
 import { commonEnvironment } from './yard.mjs';
 
 describe('readArguments', () => {
@@ -107,7 +108,8 @@ describe('readReply', () => {
 });
 
 describe('the environment of services', () => {
-  const setup = { root: '/repo', home: '/home/y', cache: '/c', ports: { registry: 1, s1: 41, s2: 42, s3: 43 } };
+  const ports = { registry: 1, r1: 31, r2: 32, r3: 33, r4: 34, r5: 35, r6: 36, s1: 41, s2: 42, s3: 43 };
+  const setup = { root: '/repo', home: '/home/y', cache: '/c', ports, redisKind: redisKindOf({}).kind };
 
   it('has no ports, ids or options of the caller', () => {
     const env = commonEnvironment(setup, {
@@ -133,6 +135,25 @@ describe('the environment of services', () => {
   it("names somebody else's Redis instead of Sentinels when told so", () => {
     const env = commonEnvironment({ ...setup, redisUrl: 'redis://h:1' }, { SWITCHYARD_REDIS_SENTINELS: 'x:1' });
     assert.deepEqual([env.SWITCHYARD_REDIS_URL, env.SWITCHYARD_REDIS_SENTINELS], ['redis://h:1', undefined]);
+  });
+});
+
+describe('the kind of Redis', () => {
+  const ports = { registry: 1, r1: 31, r2: 32, r3: 33, r4: 34, r5: 35, r6: 36 };
+
+  it('gives all services the nodes of a cluster, and no Sentinels of the caller', () => {
+    const { kind } = redisKindOf({ SWITCHYARD_REDIS_KIND: 'cluster' });
+    const setup = { root: '/repo', home: '/home/y', cache: '/c', ports, redisKind: kind };
+    const env = commonEnvironment(setup, { SWITCHYARD_REDIS_KIND: 'cluster', SWITCHYARD_REDIS_SENTINELS: 'x:1' });
+    assert.equal(env.SWITCHYARD_REDIS_CLUSTER, [31, 32, 33, 34, 35, 36].map((port) => `127.0.0.1:${port}`).join(','));
+    assert.deepEqual([env.SWITCHYARD_REDIS_SENTINELS, env.SWITCHYARD_REDIS_KIND], [undefined, undefined]);
+  });
+
+  it('is refused by name when there is none of it', () => {
+    const { ok, why } = redisKindOf({ SWITCHYARD_REDIS_KIND: 'clutser' });
+    assert.equal(ok, false);
+    assert.match(why, /sentinel or cluster, not "clutser"/);
+    assert.equal(redisKindOf({ SWITCHYARD_REDIS_KIND: 'toString' }).ok, false);
   });
 });
 

@@ -6,7 +6,8 @@ const loopback = '127.0.0.1';
 const ownedByYard = new Set(
   `port bind dir daemonize logfile protected-mode appendonly appendfsync save maxmemory-policy repl-backlog-size
   repl-diskless-sync repl-diskless-sync-delay replica-announce-ip replica-announce-port slave-announce-ip
-  slave-announce-port replicaof slaveof latency-tracking-info-percentiles`.split(/\s+/),
+  slave-announce-port replicaof slaveof latency-tracking-info-percentiles cluster-enabled cluster-config-file cluster-port
+  cluster-node-timeout cluster-announce-ip cluster-require-full-coverage`.split(/\s+/),
 );
 
 /** What a node's own redis.conf says about it: whom it follows (undefined: it is a primary). */
@@ -19,9 +20,9 @@ export function parseRedisConf(text) {
 
 /**
  * A node's redis.conf. Writable and in the node's own folder: at a failover Sentinel makes Redis rewrite it, and that
- * is how a node remembers its role.
+ * is how a node remembers its role. With `busPort` it is a node of a Redis Cluster, which remembers its role in nodes.conf.
  */
-export function renderRedisConf({ port, directory, replicaOf, kept = [] }) {
+export function renderRedisConf({ port, directory, replicaOf, busPort, kept = [] }) {
   return asText([
     `port ${port}`,
     `bind ${loopback}`,
@@ -38,8 +39,21 @@ export function renderRedisConf({ port, directory, replicaOf, kept = [] }) {
     `replica-announce-ip ${loopback}`,
     `replica-announce-port ${port}`,
     ...(replicaOf === undefined ? [] : [`replicaof ${loopback} ${replicaOf}`]),
+    ...(busPort === undefined ? [] : clusterLines(busPort)),
     ...kept,
   ]);
+}
+
+function clusterLines(busPort) {
+  return [
+    'cluster-enabled yes',
+    'cluster-config-file nodes.conf',
+    `cluster-port ${busPort}`,
+    `cluster-announce-ip ${loopback}`,
+    'cluster-node-timeout 1000',
+    // The keys of Switchyard are in one slot: the loss of another shard must not stop it.
+    'cluster-require-full-coverage no',
+  ];
 }
 
 /** What a Sentinel last knew: its id, whom it held for the primary, and in which epoch. */

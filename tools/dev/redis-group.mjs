@@ -12,13 +12,51 @@ import { listening, livePrimary, roleOf } from './redis-live.mjs';
 import { pause } from './process-identity.mjs';
 import { decidePrimary } from './redis-roles.mjs';
 
-export const groupName = 'main';
-export const nodeNames = ['r1', 'r2', 'r3'];
-export const sentinelNames = ['s1', 's2', 's3'];
+const groupName = 'main';
+const nodeNames = ['r1', 'r2', 'r3'];
+const sentinelNames = ['s1', 's2', 's3'];
 const everyone = [...nodeNames, ...sentinelNames];
 
+/** The yard with Sentinels, as `redis-kind.mjs` wants it. */
+export const sentinelKind = {
+  name: 'sentinel',
+  nodeNames,
+  earlierTopology,
+  prepare: prepareGroup,
+  environment: (ports) => ({
+    SWITCHYARD_REDIS_SENTINELS: sentinelNames.map((name) => `127.0.0.1:${ports[name]}`).join(','),
+    SWITCHYARD_REDIS_GROUP: groupName,
+  }),
+  specs: redisSpecs,
+  async describe(ports, group) {
+    const sentinelPorts = sentinelNames.map((name) => ports[name]);
+    const port = await livePrimary({ sentinelPorts, group: groupName });
+    const primary = nodeNames.find((name) => ports[name] === port) ?? group.primary;
+    return { text: `Redis primary ${primary}, 2 replicas, 3 Sentinels`, primary };
+  },
+  settled: failoverOver,
+  stopOrder: nodesInStopOrder,
+};
+
+/** Specifications of the Redis nodes and Sentinels; `primary` is the name of the node that starts as primary. */
+function redisSpecs({ home, ports, redisServer }, { primary }) {
+  const nodes = nodeNames.map((name) => ({
+    name,
+    role: 'redis',
+    launch: launchNode({ home, name, ports, redisServer }),
+    // Long enough for the Sentinels to agree on another primary first: the node then comes back as its replica.
+    delays: { firstMs: 3_000 },
+  }));
+  const sentinels = sentinelNames.map((name) => ({
+    name,
+    role: 'sentinel',
+    launch: launchSentinel({ home, name, ports, primary, redisServer }),
+  }));
+  return [...nodes, ...sentinels];
+}
+
 /** Ports of the last run of this home, as `settlePorts` takes them; undefined when there was none. */
-export function earlierTopology(home) {
+function earlierTopology(home) {
   const text = readIfThere(topologyFile(home));
   try {
     return text === undefined ? undefined : JSON.parse(text);
@@ -31,7 +69,7 @@ export function earlierTopology(home) {
  * Decides the roles and writes the files of all nodes and Sentinels.
  * @returns what `decidePrimary` returns.
  */
-export function prepareGroup({ home, ports, wanted }) {
+function prepareGroup({ home, ports, wanted }) {
   const earlierPorts = earlierTopology(home)?.ports ?? ports;
   const nodes = nodeNames.map((name) => ({ name, port: earlierPorts[name], ...readNode(home, name) }));
   const sentinels = sentinelNames.map((name) => {
@@ -73,7 +111,7 @@ export function prepareGroup({ home, ports, wanted }) {
  * How to start a node. At the first start its file is right; at a restart somebody else may have become primary
  * meanwhile, so the running Sentinels are asked, and if they are not there, what they last wrote.
  */
-export function launchNode({ home, name, ports, redisServer }) {
+function launchNode({ home, name, ports, redisServer }) {
   return async ({ restart }) => {
     const file = confFile(home, name, 'redis');
     let note = '';
@@ -99,7 +137,7 @@ export function launchNode({ home, name, ports, redisServer }) {
 }
 
 /** How to start a Sentinel; waits a moment for the node that it is to watch, or its first look would find it down. */
-export function launchSentinel({ home, name, ports, primary, redisServer }) {
+function launchSentinel({ home, name, ports, primary, redisServer }) {
   return async ({ restart }) => {
     if (!restart) await listening(ports[primary], 2_000);
     const args = [confFile(home, name, 'sentinel'), '--sentinel'];
@@ -111,7 +149,7 @@ export function launchSentinel({ home, name, ports, primary, redisServer }) {
  * Resolves when a running node is primary and most Sentinels name it, or after `patienceMs`. A stop in the middle of a
  * failover would leave files that name the dead primary, though its replicas may hold writes that it has not on disk.
  */
-export async function failoverOver(ports, patienceMs) {
+async function failoverOver(ports, patienceMs) {
   const deadlineMs = performance.now() + patienceMs;
   const sentinelPorts = sentinelNames.map((name) => ports[name]);
   for (;;) {
@@ -124,10 +162,10 @@ export async function failoverOver(ports, patienceMs) {
 }
 
 /** Replicas first, primary last: the order in which the nodes have to stop so that no acknowledged write is missed. */
-export async function nodesInStopOrder(ports) {
+async function nodesInStopOrder(ports) {
   const roles = await Promise.all(nodeNames.map(async (name) => ({ name, role: await roleOf(ports[name]) })));
   const primaries = roles.filter(({ role }) => role === 'master').map(({ name }) => name);
-  return { replicas: nodeNames.filter((name) => !primaries.includes(name)), primaries };
+  return [nodeNames.filter((name) => !primaries.includes(name)), primaries];
 }
 
 function primaryByFiles(home, ports) {

@@ -4,12 +4,10 @@ import { childLogs } from './child-log.mjs';
 import { postGuard } from './guard.mjs';
 import { demoPorts as portsForDemos } from './ports.mjs';
 import { untilReady } from './readiness.mjs';
-import { failoverOver, groupName, nodesInStopOrder, sentinelNames } from './redis-group.mjs';
-import { livePrimary } from './redis-live.mjs';
 import { describeYard, removeRecords } from './run-records.mjs';
 import { notReadyLines, readyLines } from './screen.mjs';
 import { supervise } from './supervisor.mjs';
-import { commonEnvironment, demoSpecs, redisSpecs, serviceSpecs } from './yard.mjs';
+import { commonEnvironment, demoSpecs, serviceSpecs } from './yard.mjs';
 
 const readyWithinMs = 60_000;
 const serviceGraceMs = 8_000;
@@ -17,7 +15,7 @@ const failoverPatienceMs = 8_000;
 
 /** Runs the yard until a signal; then stops it and ends this process (0; 1 after a defect; 130 when hurried). */
 export async function runYard(setup) {
-  const { home, ports, ephemeral, backends, group } = setup;
+  const { home, ports, ephemeral, backends, redisKind, group } = setup;
   const dismissGuard = postGuard(home, { removeHome: ephemeral });
   const logs = childLogs(`${home}/logs`);
   const trimming = setInterval(() => logs.trim(), 10_000);
@@ -35,7 +33,7 @@ export async function runYard(setup) {
   const stop = async (code) => {
     stopper.abort();
     try {
-      await stopInOrder(running, ports, group !== undefined);
+      await stopInOrder(running, ports, redisKind);
     } catch {
       hurry(1);
     }
@@ -58,7 +56,7 @@ export async function runYard(setup) {
   const environment = commonEnvironment(setup, process.env);
   const demoPorts = portsForDemos({ base: setup.demoBase, nowMs: () => performance.now() });
   const specs = [
-    ...(group === undefined ? [] : redisSpecs(setup, group.primary)),
+    ...(redisKind === undefined ? [] : redisKind.specs(setup, group)),
     ...serviceSpecs(setup, environment),
     ...demoSpecs(setup, environment, {
       count: backends,
@@ -71,6 +69,7 @@ export async function runYard(setup) {
     ports,
     traffic: `http://127.0.0.1:${ports.traffic}`,
     control: `http://127.0.0.1:${ports.control}`,
+    redisKind: redisKind?.name ?? 'url',
     redisPrimaryAtStart: group && { name: group.primary, because: group.because },
   });
 
@@ -85,7 +84,7 @@ export async function runYard(setup) {
 }
 
 async function facts(setup, running) {
-  const { ports, home, ephemeral, backends, group } = setup;
+  const { ports, home, ephemeral, backends, redisKind, group } = setup;
   const breakable = [];
   const add = (name, what) => {
     const pid = running.get(name)?.pid();
@@ -93,12 +92,10 @@ async function facts(setup, running) {
   };
   add('demo-1', 'demo-1');
   let redis = 'your Redis';
-  if (group !== undefined) {
-    const sentinelPorts = sentinelNames.map((name) => ports[name]);
-    const port = await livePrimary({ sentinelPorts, group: groupName });
-    const primary = Object.keys(ports).find((name) => ports[name] === port) ?? group.primary;
+  if (redisKind !== undefined) {
+    const { text, primary } = await redisKind.describe(ports, group);
     add(primary, `Redis primary ${primary}`);
-    redis = `Redis primary ${primary}, 2 replicas, 3 Sentinels`;
+    redis = text;
   }
   return {
     seconds: performance.now() / 1_000,
@@ -114,18 +111,18 @@ async function facts(setup, running) {
 }
 
 // Who writes goes before who stores: demo back ends drain while the registry still listens; Sentinels go before the
-// Redis nodes, or they would take the end of the primary for a failure; replicas before the primary.
-async function stopInOrder(running, ports, withRedis) {
+// Redis nodes, or they would take the end of the primary for a failure; replicas before the primaries.
+async function stopInOrder(running, ports, redisKind) {
   const deadlineMs = performance.now() + serviceGraceMs;
   const members = (role) => [...running.values()].filter((member) => member.role === role);
   const stopAll = (some, graceMs) => Promise.all(some.map((member) => member.stop(Math.max(graceMs, 500))));
   await stopAll(members('demo'), deadlineMs - performance.now());
   await stopAll(members('service'), deadlineMs - performance.now());
-  if (!withRedis) return;
-  await failoverOver(ports, failoverPatienceMs);
-  const order = await nodesInStopOrder(ports);
+  if (redisKind === undefined) return;
+  await redisKind.settled(ports, failoverPatienceMs);
+  const order = await redisKind.stopOrder(ports);
   await stopAll(members('sentinel'), 3_000);
-  for (const names of [order.replicas, order.primaries]) {
+  for (const names of order) {
     await stopAll(
       names.map((name) => running.get(name)),
       15_000,

@@ -7,7 +7,7 @@ import { bootstrap, repositoryRoot } from './bootstrap.mjs';
 import { portHolder } from './port-holder.mjs';
 import { portNotes, settlePorts, wantedPorts } from './ports.mjs';
 import { note, Problem } from './problem.mjs';
-import { earlierTopology, prepareGroup } from './redis-group.mjs';
+import { redisKindOf } from './redis-kind.mjs';
 import { endLeftovers, removeRecords, takeLock } from './run-records.mjs';
 import { runYard } from './run-yard.mjs';
 
@@ -52,9 +52,12 @@ async function main({ backends, ephemeral }) {
 }
 
 async function prepare({ home, ephemeral, signal }) {
-  const wish = wantedPorts(process.env);
-  if (!wish.ok) throw new Problem(wish.why.join('\n'));
   const redisUrl = process.env.SWITCHYARD_REDIS_URL || undefined;
+  const chosen = redisKindOf(process.env);
+  if (!chosen.ok) throw new Problem(chosen.why);
+  const redisKind = redisUrl === undefined ? chosen.kind : undefined;
+  const wish = wantedPorts(process.env, redisKind?.name ?? 'none');
+  if (!wish.ok) throw new Problem(wish.why.join('\n'));
 
   mkdirSync(home, { recursive: true });
   const lock = takeLock(home);
@@ -71,18 +74,12 @@ async function prepare({ home, ephemeral, signal }) {
   const leftovers = await endLeftovers(home);
   if (leftovers.length > 0) note(`ended what a killed yard had left behind: ${leftovers.join(', ')}`);
 
-  const wanted = redisUrl === undefined ? wish.wanted : withoutRedis(wish.wanted);
-  const { ports, moved } = await settlePorts({ wanted, earlier: earlierTopology(home) });
+  const { wanted } = wish;
+  const { ports, moved } = await settlePorts({ wanted, earlier: redisKind?.earlierTopology(home) });
   for (const line of portNotes(moved, portHolder)) note(line);
-  let group;
-  if (redisUrl === undefined) {
-    group = prepareGroup({ home, ports, wanted });
-    if (group.warning) note(group.warning);
-  }
+  const group = redisKind?.prepare({ home, ports, wanted });
+  if (group?.warning) note(group.warning);
   const cache = join(ephemeral ? join(repositoryRoot, '.switchyard') : home, 'cache');
-  return { root: repositoryRoot, home, cache, ports, demoBase: wish.demoBase, node, redisServer, redisUrl, group };
-}
-
-function withoutRedis(wanted) {
-  return Object.fromEntries(Object.entries(wanted).filter(([part]) => !/^[rs]\d$/.test(part)));
+  const redis = { redisServer, redisUrl, redisKind, group };
+  return { root: repositoryRoot, home, cache, ports, demoBase: wish.demoBase, node, ...redis };
 }

@@ -2,7 +2,6 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { groupName, launchNode, launchSentinel, nodeNames, sentinelNames } from './redis-group.mjs';
 
 /** The services: [process name, app, variable of its own port]. The process name is also the name of its port. */
 export const services = [
@@ -16,22 +15,16 @@ export const services = [
 
 // Of the caller's environment these would be wrong for every child at once.
 const notInherited =
-  /^(NODE_OPTIONS|NODE_COMPILE_CACHE|npm_.*|INIT_CWD|SWITCHYARD_(INSTANCE_ID|HOST|ADVERTISE_HOST|STATE_DIR|HOME|PORT_OFFSET|.*_PORTS?))$/;
+  /^(NODE_OPTIONS|NODE_COMPILE_CACHE|npm_.*|INIT_CWD|SWITCHYARD_(INSTANCE_ID|HOST|ADVERTISE_HOST|STATE_DIR|HOME|PORT_OFFSET|REDIS_KIND|REDIS_SENTINELS|REDIS_CLUSTER|.*_PORTS?))$/;
 
 /**
- * The environment that all services share. `setup`: `{ root, home, cache, ports, redisServer, redisUrl }`, with
- * `redisUrl` only when somebody else's Redis is to be used.
+ * The environment that all services share. `setup`: `{ root, home, cache, ports, redisServer, redisKind, redisUrl }`, with
+ * `redisUrl` instead of `redisKind` when somebody else's Redis is to be used.
  */
 export function commonEnvironment(setup, inherited) {
-  const { root, home, cache, ports, redisServer, redisUrl } = setup;
+  const { root, home, cache, ports, redisServer, redisKind, redisUrl } = setup;
   const env = Object.fromEntries(Object.entries(inherited).filter(([name]) => !notInherited.test(name)));
-  delete env.SWITCHYARD_REDIS_SENTINELS;
-  const redis = redisUrl
-    ? { SWITCHYARD_REDIS_URL: redisUrl }
-    : {
-        SWITCHYARD_REDIS_SENTINELS: sentinelNames.map((name) => `127.0.0.1:${ports[name]}`).join(','),
-        SWITCHYARD_REDIS_GROUP: groupName,
-      };
+  const redis = redisUrl ? { SWITCHYARD_REDIS_URL: redisUrl } : redisKind.environment(ports);
   return {
     ...env,
     ...redis,
@@ -57,7 +50,9 @@ export function serviceSpecs(setup, environment) {
         SWITCHYARD_DISPATCHER_CONTROL_PORT: String(setup.ports.control),
         SWITCHYARD_STATE_DIR: join(setup.home, 'state', name),
         // names for people: nobody becomes primary by them
-        SWITCHYARD_REPLICATION_NODE_NAMES: nodeNames.map((node) => `${node}=127.0.0.1:${setup.ports[node]}`).join(','),
+        SWITCHYARD_REPLICATION_NODE_NAMES: (setup.redisKind?.nodeNames ?? [])
+          .map((node) => `${node}=127.0.0.1:${setup.ports[node]}`)
+          .join(','),
       }),
   }));
 }
@@ -95,23 +90,6 @@ export function demoSpecs(setup, environment, { count, demoPorts, started }) {
       },
     };
   });
-}
-
-/** Specifications of the Redis nodes and Sentinels; `primary` is the name of the node that starts as primary. */
-export function redisSpecs({ home, ports, redisServer }, primary) {
-  const nodes = nodeNames.map((name) => ({
-    name,
-    role: 'redis',
-    launch: launchNode({ home, name, ports, redisServer }),
-    // Long enough for the Sentinels to agree on another primary first: the node then comes back as its replica.
-    delays: { firstMs: 3_000 },
-  }));
-  const sentinels = sentinelNames.map((name) => ({
-    name,
-    role: 'sentinel',
-    launch: launchSentinel({ home, name, ports, primary, redisServer }),
-  }));
-  return [...nodes, ...sentinels];
 }
 
 function appCommand({ root, node }, app, env) {
