@@ -18,6 +18,7 @@ describe('the owner of a path', () => {
     ['/v1/backups/x/verify', 'backup-worker'],
     ['/v1/rollbacks', 'backup-worker'],
     ['/v1/operations/1', 'backup-worker'],
+    ['/v1/operations/redis-switchover-1', 'replication-manager'],
     ['/v1/monitors', 'heartbeat-monitor'],
     ['/v1/services/shop/pick', 'dispatcher'],
     ['/v1/routes:test', 'dispatcher'],

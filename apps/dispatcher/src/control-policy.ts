@@ -57,6 +57,9 @@ export const ownerApps: readonly string[] = [...new Set([...owners.map(([, app])
 /** Work such as a switchover takes its time before it answers. */
 const responseMs = 60_000;
 
+/** Operations on Redis groups are told by who carries them out. */
+const redisOperation = /^\/v1\/operations\/redis-[^/]*$/;
+
 const decisions = new Map<string, ForwardDecision>(
   [
     ...owners.map(([prefix, app]) => [prefix, decisionFor(app)] as const),
@@ -73,6 +76,7 @@ export function ownerOf(path: string): ForwardDecision | undefined {
   const page = path in ownPages ? decisions.get(path) : undefined;
   if (page) return page;
   if (ownParts.some((part) => part.test(path))) return decisions.get('own');
+  if (redisOperation.test(path)) return decisions.get('/v1/redis');
   const owned = owners.find(([prefix]) => isUnder(prefix, path));
   return owned && decisions.get(owned[0]);
 }

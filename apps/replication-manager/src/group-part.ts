@@ -14,6 +14,7 @@ import type { Clock, Health, Logger, Metrics } from '@switchyard/runtime';
 import type { History } from './history.ts';
 import type { Observer } from './observer.ts';
 import type { OperationGate } from './operation-gate.ts';
+import type { RedisOperations } from './redis-operations.ts';
 
 /** Which group, and what is wanted of it. */
 export interface GroupDefinition {
@@ -59,6 +60,8 @@ export interface GroupTools {
   readonly observer: Observer;
   readonly history: History;
   readonly gate: OperationGate;
+  /** Of all groups: work that takes long is told there. */
+  readonly operations: RedisOperations;
   /** A directory of this group's own on the manager's disk; created at the start. */
   readonly stateDir: string;
   readonly clock: Clock;

@@ -18,6 +18,7 @@ import { createHistory, type History } from './history.ts';
 import { createJournal } from './journal.ts';
 import { createObserver } from './observer.ts';
 import { createOperationGate } from './operation-gate.ts';
+import type { RedisOperations } from './redis-operations.ts';
 
 /** A group as the API serves it. */
 export interface Group extends Component {
@@ -34,6 +35,7 @@ export interface GroupSurroundings {
   /** The control plane's own Redis: what is shared with other managers goes there; nothing depends on it. */
   readonly redis: Redis;
   readonly instanceId: string;
+  readonly operations: RedisOperations;
   readonly stateDir: string;
   readonly pollMs: number;
   readonly clock: Clock;
@@ -69,6 +71,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     observer,
     history,
     gate: createOperationGate(name),
+    operations: surroundings.operations,
     stateDir,
     clock,
     logger,

@@ -13,6 +13,8 @@ import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { replicationConfig } from './config.ts';
 import { createGroups } from './groups.ts';
 import { mainGroup } from './main-group.ts';
+import { redisOperationRoutes } from './redis-operation-routes.ts';
+import { createRedisOperations } from './redis-operations.ts';
 import { redisRoutes } from './routes.ts';
 
 await runService('replication-manager', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
@@ -22,10 +24,12 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
   const redis = connections.connect('commands');
   const store = createCatalogStore(redis, instanceId);
 
+  const operations = createRedisOperations({ clock, logger });
   const main = mainGroup(config, settings);
   const groups = createGroups(main, {
     redis,
     instanceId,
+    operations,
     stateDir: config.stateDir,
     pollMs: config.pollMs,
     clock,
@@ -41,7 +45,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     app: createApi({
       title: 'Switchyard replication-manager',
       version,
-      routes: redisRoutes(groups),
+      routes: [...redisRoutes(groups), ...redisOperationRoutes(operations)],
       health,
       metrics,
       logger,
@@ -55,6 +59,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
   return [
     connections,
     groups,
+    operations,
     server,
     createAgent({ service, id: instanceId, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
   ];
