@@ -40,6 +40,11 @@ export class RedisNodeError extends Error {
 export interface DirectConnection {
   /** Sends one command. Rejects with a RedisNodeError within the deadline, also while there is no connection. */
   call(command: string, ...args: readonly (string | number)[]): Promise<unknown>;
+  /**
+   * Sends commands as one MULTI ... EXEC, in one write: all of them happen at the same moment, or none. Resolves with the reply of
+   * each; rejects as `refused` when one of them fails, although the others were carried out then.
+   */
+  transaction(commands: readonly (readonly [string, ...(string | number)[]])[]): Promise<readonly unknown[]>;
   close(): void;
 }
 
@@ -76,22 +81,34 @@ export const openDirect = (options: DirectOptions): DirectConnection => {
     if (redis.status !== 'ready') throw fault ?? new RedisNodeError('gone', `the connection to ${where} was closed`);
   };
 
+  const inTime = async <T>(what: string, ask: () => Promise<T>): Promise<T> => {
+    // Each of them ends by its deadline, or later when the peer wakes up: their number has to be bounded.
+    if (owed >= mostOwed) throw new RedisNodeError('silent', `${where} owes ${String(owed)} answers`);
+    owed += 1;
+    const answer = ready()
+      .then(ask)
+      .finally(() => {
+        owed -= 1;
+      });
+    try {
+      return await withDeadline(answer, deadlineMs, `${what} at ${where}`);
+    } catch (error) {
+      throw faultOf(error);
+    }
+  };
+
   return {
-    async call(command, ...args) {
-      // Each of them ends by its deadline, or later when the peer wakes up: their number has to be bounded.
-      if (owed >= mostOwed) throw new RedisNodeError('silent', `${where} owes ${String(owed)} answers`);
-      owed += 1;
-      const answer = ready()
-        .then(() => redis.call(command, ...args))
-        .finally(() => {
-          owed -= 1;
+    call: (command, ...args) => inTime(command, () => redis.call(command, ...args)),
+    transaction: (commands) =>
+      inTime(commands.map(([command]) => command).join(', '), async () => {
+        const pipeline = redis.multi();
+        for (const [command, ...args] of commands) pipeline.call(command, ...args);
+        const replies = (await pipeline.exec()) ?? [];
+        return replies.map(([error, reply]) => {
+          if (error !== null) throw error;
+          return reply;
         });
-      try {
-        return await withDeadline(answer, deadlineMs, `${command} at ${where}`);
-      } catch (error) {
-        throw faultOf(error);
-      }
-    },
+      }),
     close: () => redis.disconnect(),
   };
 };
@@ -129,6 +146,9 @@ export const openSocket = (options: DirectOptions): Redis => {
 
 const goneCodes: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND']);
 
+/** How ioredis says that the connection closed a moment ago. */
+const closedSaying = /^(Connection is closed\.|Stream isn't writeable)/;
+
 const faultOf = (error: unknown): RedisNodeError => {
   if (error instanceof RedisNodeError) return error;
   const { name, message, code } = error as Error & { readonly code?: string };
@@ -136,6 +156,6 @@ const faultOf = (error: unknown): RedisNodeError => {
   if (name === 'ReplyError') return new RedisNodeError('refused', detail, { cause: error });
   if (name === 'MaxRetriesPerRequestError')
     return new RedisNodeError('gone', 'the connection was closed', { cause: error });
-  const gone = goneCodes.has(code ?? '') || message === 'Connection is closed.';
+  const gone = goneCodes.has(code ?? '') || closedSaying.test(message);
   return new RedisNodeError(gone ? 'gone' : 'silent', detail, { cause: error });
 };

@@ -44,6 +44,20 @@ describe('questions to one node', () => {
     expect(Number(await redis.cli('PTTL', key))).toBeGreaterThan(0);
   });
 
+  it('can be several that happen at the same moment, or not at all', async () => {
+    const nowhere = ['REPLICAOF', '127.0.0.1', '1'] as const;
+    await expect(admin.transaction([nowhere, ['REPLICAOF', 'NO', 'ONE'], ['PING']])).resolves.toEqual([
+      'OK',
+      'OK',
+      'PONG',
+    ]);
+    expect(await admin.role()).toMatchObject(['master', expect.any(Number), []]);
+    expect(await faultOf(admin.transaction([nowhere, ['NOSUCH']]))).toBe('refused');
+    expect(await admin.role()).toMatchObject(['master', expect.any(Number), []]);
+    await redis.kill();
+    expect(await faultOf(admin.transaction([['PING']]))).toBe('gone');
+  });
+
   it('fail within their deadline while the node is frozen, do not pile up, and work again at once when it wakes', async () => {
     redis.freeze();
     const startedMs = performance.now();

@@ -30,6 +30,8 @@ export interface RedisNodeAdmin {
   probeWrite(key: string, ttlMs: number): Promise<number>;
   /** Any other command, for work that changes the node; its reply as it came. What is typed above is asked through the above. */
   call(command: string, ...args: readonly (string | number)[]): Promise<unknown>;
+  /** Several of them at the same moment, or none: MULTI ... EXEC in one write. Replies in their order. */
+  transaction(commands: readonly (readonly [string, ...(string | number)[]])[]): Promise<readonly unknown[]>;
   close(): void;
 }
 
@@ -55,6 +57,7 @@ export const createRedisNodeAdmin = (options: RedisNodeAdminOptions): RedisNodeA
     },
     probeWrite: (key, ttlMs) => timed(() => connection.call('SET', key, clock.unixMs(), 'PX', ttlMs)),
     call: (command, ...args) => connection.call(command, ...args),
+    transaction: (commands) => connection.transaction(commands),
     close: () => connection.close(),
   };
 };

@@ -19,7 +19,18 @@ export { parseSentinelEvent, parseSentinelPeers, parseSentinelReplicas, parseSen
 export type { SentinelEvent, SentinelPeer, SentinelReplica, SentinelSubject, SentinelView } from './sentinel-parser.ts';
 export { askedForRole, promotionState, stepPromotion } from './promotion.ts';
 export type { Announcement, PromotionInput, PromotionNews, PromotionState } from './promotion.ts';
+export { parseSyncFacts, syncProgress } from './rebuild-progress.ts';
+export type { SyncFacts, SyncPhase, SyncProgress } from './rebuild-progress.ts';
 export { sightingOf } from './sighting.ts';
 export type { NodeSighting, Sighting } from './sighting.ts';
 export { describeGroup } from './topology.ts';
 export type { GroupFacts, TopologyOptions } from './topology.ts';
+export type { ClusterNodeObservation, ClusterObservation, ClusterSettings } from './cluster-observation.ts';
+export { parseClusterInfo, parseClusterNodes } from './cluster-parser.ts';
+export type { ClusterLine, ClusterState } from './cluster-parser.ts';
+export { clusterSlots, countSlots, hasSlot, keyInSlots, slotOfKey, slotText } from './cluster-slot.ts';
+export type { SlotRange } from './cluster-slot.ts';
+export { mergeCluster } from './cluster-topology.ts';
+export type { ClusterMember, ClusterTopology } from './cluster-topology.ts';
+export { describeCluster, shardOfSlot } from './cluster-view.ts';
+export type { ClusterFacts, ClusterNodeFacts, ClusterShard } from './cluster-view.ts';

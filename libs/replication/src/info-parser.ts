@@ -120,7 +120,8 @@ export const parseRole = (reply: unknown): RoleFacts | null => {
   return kind === 'sentinel' ? { role: 'sentinel' } : null;
 };
 
-const fieldsOf = (text: string): ReadonlyMap<string, string> => {
+/** The `name:value` lines of an INFO answer. */
+export const fieldsOf = (text: string): ReadonlyMap<string, string> => {
   const fields = new Map<string, string>();
   for (const line of text.split(/\r?\n/)) {
     const colon = line.indexOf(':');
@@ -129,7 +130,8 @@ const fieldsOf = (text: string): ReadonlyMap<string, string> => {
   return fields;
 };
 
-const numberOf = (value: unknown): number | null => {
+/** A whole number of the wire; null for anything else. */
+export const numberOf = (value: unknown): number | null => {
   if (typeof value === 'number') return Number.isFinite(value) ? value : null;
   return typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : null;
 };
