@@ -1,6 +1,6 @@
 // What is counted about a group of Redis nodes?
 import type { RedisGroupView } from '@switchyard/protocol';
-import type { Metrics } from '@switchyard/runtime';
+import type { Gauge, Labels, Metrics } from '@switchyard/runtime';
 
 /** The metrics of one group. */
 export interface GroupMetrics {
@@ -9,9 +9,11 @@ export interface GroupMetrics {
   /** One probe write; time without acknowledgement adds up from one failed probe to the next. */
   probe(acked: boolean, nowMs: number): void;
   failover(): void;
+  /** The group is not looked after any more: its series go. */
+  forget(): void;
 }
 
-/** Declares the metrics of `group`. */
+/** Declares the metrics of `group`; they are shared by all groups, so each touches its own series alone. */
 export const createGroupMetrics = (metrics: Metrics, group: string): GroupMetrics => {
   const role = metrics.gauge('redis_role', '1 for the role that the node has', ['group', 'node', 'role']);
   const lag = metrics.gauge('redis_replication_lag_bytes', 'Bytes that the primary has and the replica has not', [
@@ -36,17 +38,19 @@ export const createGroupMetrics = (metrics: Metrics, group: string): GroupMetric
   failovers.inc({ group }, 0);
   unavailable.inc({ group }, 0);
   let failingSinceMs: number | null = null;
+  /** What the last view set: a node that left, or changed its role, leaves a series behind. */
+  let shown: readonly (() => void)[] = [];
 
   return {
     view(view) {
-      role.reset();
-      lag.reset();
-      state.reset();
-      for (const node of view.nodes) {
-        role.set({ group, node: node.name, role: node.role }, 1);
-        if (node.lagBytes !== null) lag.set({ group, node: node.name }, node.lagBytes);
-      }
-      state.set({ group, state: view.state }, 1);
+      for (const remove of shown) remove();
+      shown = [
+        ...view.nodes.flatMap((node) => [
+          shows(role, { group, node: node.name, role: node.role }, 1),
+          ...(node.lagBytes === null ? [] : [shows(lag, { group, node: node.name }, node.lagBytes)]),
+        ]),
+        shows(state, { group, state: view.state }, 1),
+      ];
       sentinels.set({ group, count: 'known' }, view.quorum.sentinels);
       sentinels.set({ group, count: 'reachable' }, view.quorum.reachable);
       sentinels.set({ group, count: 'agreeing' }, view.quorum.agreeing);
@@ -58,5 +62,18 @@ export const createGroupMetrics = (metrics: Metrics, group: string): GroupMetric
       failingSinceMs = acked ? null : nowMs;
     },
     failover: () => failovers.inc({ group }),
+    forget() {
+      for (const remove of shown) remove();
+      shown = [];
+      for (const count of ['known', 'reachable', 'agreeing', 'needed']) sentinels.remove({ group, count });
+      quorum.remove({ group });
+      failovers.remove({ group });
+      unavailable.remove({ group });
+    },
   };
+};
+
+const shows = <L extends string>(gauge: Gauge<L>, labels: Labels<L>, value: number): (() => void) => {
+  gauge.set(labels, value);
+  return () => gauge.remove(labels);
 };
