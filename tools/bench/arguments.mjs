@@ -7,8 +7,9 @@ Measures this project beside others on the same work and writes a table (Markdow
 Without a name, all benches run.
 
   --seconds N     how long each measurement takes
-  --rounds N      how often everything is measured; medians are told
-  --only A,B      only these peers
+  --rounds N      how often everything is measured; medians are told (--trials is the same)
+  --quick         as short as it can be: shows that it works, its numbers say little
+  --only A,B      only these peers; numbers are those of the work, where it has some
   --work A,B      only this work
   --output DIR    where the documents go (default docs/generated)
   --no-install    a peer that is not there is missing; nothing is installed
@@ -18,6 +19,8 @@ Without a name, all benches run.
 const options = {
   seconds: { type: 'string' },
   rounds: { type: 'string' },
+  trials: { type: 'string' },
+  quick: { type: 'boolean' },
   only: { type: 'string' },
   work: { type: 'string' },
   output: { type: 'string' },
@@ -26,7 +29,7 @@ const options = {
   help: { type: 'boolean', short: 'h' },
 };
 
-const within = { seconds: [1, 600], rounds: [1, 50] };
+const within = { seconds: [1, 600], rounds: [1, 50], trials: [1, 50] };
 
 /**
  * Reads the command line against the table of benches.
@@ -45,18 +48,24 @@ export function readArguments(words, benches) {
   if (values.list) return { kind: 'list' };
   try {
     const named = choose('bench', positionals.length === 0 ? undefined : positionals.join(','), benches);
-    const numbers = { seconds: whole('seconds', values.seconds), rounds: whole('rounds', values.rounds) };
+    const numbers = {
+      seconds: whole('seconds', values.seconds),
+      rounds: whole('rounds', values.rounds) ?? whole('trials', values.trials),
+    };
     const all = (key) => named.flatMap((bench) => bench[key]);
-    const peers = choose('peer', values.only, all('peers'));
+    const only = readOnly(values.only, named);
+    const peers = choose('peer', only.peers, all('peers'));
     const works = choose(
       'work',
-      values.work,
+      values.work ?? only.works,
       all('works').map((name) => ({ name })),
     );
+    const quick = values.quick === true;
     const runs = named.map((bench) => ({
       bench,
-      seconds: numbers.seconds ?? bench.seconds,
-      rounds: numbers.rounds ?? bench.rounds,
+      seconds: numbers.seconds ?? (quick ? bench.quick?.seconds : undefined) ?? bench.seconds,
+      rounds: numbers.rounds ?? (quick ? (bench.quick?.rounds ?? 1) : undefined) ?? bench.rounds,
+      ...(quick ? { quick } : {}),
       peers: bench.peers.filter((peer) => peers.includes(peer)),
       works: bench.works.filter((name) => works.some((work) => work.name === name)),
     }));
@@ -65,6 +74,17 @@ export function readArguments(words, benches) {
     if (!(error instanceof RangeError)) throw error;
     return { kind: 'wrong', why: error.message };
   }
+}
+
+/** `--only` with numbers chooses work, with names peers. */
+function readOnly(text, named) {
+  if (text === undefined || !/^\d[\d,]*$/.test(text)) return { peers: text };
+  const numbers = new Set(text.split(',').map(Number));
+  const works = named.flatMap(({ numbers: known = new Map() }) =>
+    [...known].filter(([, number]) => numbers.has(number)).map(([name]) => name),
+  );
+  if (works.length === 0) throw new RangeError(`There is no work with number ${text}`);
+  return { works: works.join(',') };
 }
 
 /** Those of `all` that `text` names, separated by commas; all for undefined. */

@@ -71,8 +71,9 @@ async function runAll({ runs, output = join(root, 'docs/generated'), install }) 
       const outcome = await bench.run({ ...shared }, settings);
       await processes.endAll();
       const { seconds, rounds, works } = settings;
+      const report = bench.report ?? reportOf;
       const places = [directory, root, homedir()];
-      write(bench, output, reportOf({ bench, machine, settings: { seconds, rounds, works }, outcome, places }));
+      write(bench, output, report({ bench, machine, settings: { seconds, rounds, works }, outcome, places }));
     }
   } finally {
     await cleanUp();
