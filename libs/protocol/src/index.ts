@@ -106,6 +106,7 @@ export {
   redisGroupViewSchema,
   redisLogLinesSchema,
   redisNodeViewSchema,
+  redisShardViewSchema,
   redisProbeKey,
   redisSalvageSchema,
   redisVerificationSchema,
@@ -117,6 +118,7 @@ export type {
   RedisGroupView,
   RedisLogLines,
   RedisNodeView,
+  RedisShardView,
   RedisSalvage,
   RedisVerification,
 } from './redis-group.ts';

@@ -42,6 +42,35 @@ export const redisNodeViewSchema = z
   .meta({ id: 'RedisNode' });
 export type RedisNodeView = z.infer<typeof redisNodeViewSchema>;
 
+const slotRangeSchema = z.object({ from: z.int(), to: z.int() });
+const shardNodeSchema = z.object({ name: z.string(), host: z.string(), port: z.int() });
+
+/** One shard of a Redis Cluster: the slots of one primary, and its replicas. */
+export const redisShardViewSchema = z
+  .object({
+    /** first and last slot, such as `0-5460`; stays the same over failovers */
+    name: z.string(),
+    slots: z.array(slotRangeSchema),
+    slotCount: z.int(),
+    /** `degraded`: takes writes, but no replica could take over */
+    state: z.enum(['ok', 'degraded', 'down']),
+    primary: shardNodeSchema,
+    /** config epoch of the primary */
+    epoch: z.int(),
+    offset: z.number().nullable(),
+    replicas: z.array(
+      shardNodeSchema.extend({
+        offset: z.number().nullable(),
+        lagBytes: z.number().nullable(),
+        eligible: z.boolean(),
+        /** on another host than the primary */
+        elsewhere: z.boolean(),
+      }),
+    ),
+  })
+  .meta({ id: 'RedisShard' });
+export type RedisShardView = z.infer<typeof redisShardViewSchema>;
+
 export const redisGroupViewSchema = z
   .object({
     name: z.string(),
@@ -59,6 +88,8 @@ export const redisGroupViewSchema = z
       ok: z.boolean(),
     }),
     nodes: z.array(redisNodeViewSchema),
+    /** of a Redis Cluster, in the order of their slots; `quorum` then counts primaries that own slots */
+    shards: z.array(redisShardViewSchema).optional(),
     problems: z.array(z.object({ code: z.string(), detail: z.string(), next: z.string() })),
     /** `observe`: nothing is ever changed; `manage`: the verdict of the Sentinels is enforced, and work on request is done */
     manage: z.enum(['observe', 'manage']).optional(),
@@ -128,6 +159,8 @@ export const redisFailoverSchema = z
     from: endpointSchema.nullable(),
     to: endpointSchema,
     epoch: z.int(),
+    /** of a Redis Cluster: first and last slot of the shard */
+    shard: z.string().optional(),
     phases: z.array(z.object({ name: z.string(), atMs: z.number() })),
     cause: z.string(),
     evidence: z.array(z.string()),

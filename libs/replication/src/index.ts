@@ -2,6 +2,22 @@
 export { addressKey, sameAddress } from './address.ts';
 export type { Address, Endpoint } from './address.ts';
 export { pickPrimary, pickReplica } from './address-pick.ts';
+export { admit } from './admission.ts';
+export type { Admission } from './admission.ts';
+export { addressOf, identityOf, isNode, isSentinel, knownAs, seedOf, surveyedAt } from './admission-survey.ts';
+export type {
+  AdmissionInput,
+  AdmissionProblem,
+  ListedGroup,
+  Members,
+  OtherGroup,
+  Survey,
+  Surveyed,
+} from './admission-survey.ts';
+export { divergenceOf } from './divergence.ts';
+export type { Divergence } from './divergence.ts';
+export { enforcementState, fenceOf, stepEnforcement } from './enforcement.ts';
+export type { EnforcementAction, EnforcementInput, EnforcementState, EnforcementStep } from './enforcement.ts';
 export { inTransition, settleMs, step } from './failover-follower.ts';
 export type { FollowerInput, FollowerStep } from './failover-follower.ts';
 export { failoverPhases, followerState, waitsFor } from './failover-state.ts';
@@ -26,11 +42,17 @@ export type { NodeSighting, Sighting } from './sighting.ts';
 export { describeGroup } from './topology.ts';
 export type { GroupFacts, TopologyOptions } from './topology.ts';
 export type { ClusterNodeObservation, ClusterObservation, ClusterSettings } from './cluster-observation.ts';
+export { clusterFollowerState } from './cluster-follower-state.ts';
+export type { ClusterFollowerState } from './cluster-follower-state.ts';
+export { clusterInTransition, clusterWaitsFor, stepCluster } from './cluster-follower.ts';
+export type { ClusterFollowerInput } from './cluster-follower.ts';
 export { parseClusterInfo, parseClusterNodes } from './cluster-parser.ts';
 export type { ClusterLine, ClusterState } from './cluster-parser.ts';
 export { clusterSlots, countSlots, hasSlot, keyInSlots, slotOfKey, slotText } from './cluster-slot.ts';
 export type { SlotRange } from './cluster-slot.ts';
 export { mergeCluster } from './cluster-topology.ts';
 export type { ClusterMember, ClusterTopology } from './cluster-topology.ts';
-export { describeCluster, shardOfSlot } from './cluster-view.ts';
-export type { ClusterFacts, ClusterNodeFacts, ClusterShard } from './cluster-view.ts';
+export { shardOfSlot } from './cluster-shard.ts';
+export type { ClusterNodeFacts, ClusterShard } from './cluster-shard.ts';
+export { describeCluster } from './cluster-view.ts';
+export type { ClusterFacts } from './cluster-view.ts';
