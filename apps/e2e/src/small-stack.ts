@@ -9,6 +9,14 @@ import { ask } from './api.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const READY_MS = 20_000;
+/** `SWITCHYARD_<this>_PORT` */
+const portNames: Readonly<Record<string, string>> = {
+  registry: 'REGISTRY',
+  'heartbeat-monitor': 'MONITOR',
+  'demo-backend': 'DEMO',
+  'replication-manager': 'REPLICATION',
+  'backup-worker': 'BACKUP',
+};
 
 /** One process of the stack. */
 export interface Running {
@@ -53,8 +61,7 @@ export function createSmallStack(common: Readonly<Record<string, string>>): Smal
     async start(app, env) {
       const port = await freePort();
       const name = `${app}-${port}`;
-      const portName =
-        { registry: 'REGISTRY', 'heartbeat-monitor': 'MONITOR', 'demo-backend': 'DEMO' }[app] ?? 'DISPATCHER';
+      const portName = portNames[app] ?? 'DISPATCHER';
       const owned = await startOwned({
         command: process.execPath,
         args: [join(root, 'apps', app, 'src/main.ts')],

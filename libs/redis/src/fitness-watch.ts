@@ -71,7 +71,11 @@ export function createFitnessWatch(options: {
     isWaiting(faults) ? faults.filter(({ because }) => because !== 'replica') : faults;
 
   const check = async (): Promise<void> => {
-    if (redis.status !== 'ready') return;
+    if (redis.status !== 'ready') {
+      // What was said about it is no statement about now. Each service knows by itself how long it can do without.
+      health.set('redis', { ok: false, critical: false, detail: 'there is no connection to Redis' });
+      return;
+    }
     const { at, name, faults } = await look();
     const unfit = settled(faults);
     const text = unfitnessText(at, unfit);
