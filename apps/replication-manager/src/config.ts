@@ -46,6 +46,20 @@ export const replicationConfig = {
     pattern: /^(off|advise|enforce)$/,
     doc: 'What a primary that restarts empty or behind may do: `enforce` keeps applications out until it was compared with the others.',
   }),
+  salvageMs: setting.durationMs({
+    env: 'SWITCHYARD_REPLICATION_SALVAGE_MS',
+    default: 10_000,
+    min: 0,
+    max: 300_000,
+    doc: 'How long a former primary that has writes of its own is kept from taking more while they are copied, before it is made a replica.',
+  }),
+  salvageMaxBytes: setting.integer({
+    env: 'SWITCHYARD_REPLICATION_SALVAGE_MAX_BYTES',
+    default: 1_073_741_824,
+    min: 0,
+    max: 1_099_511_627_776,
+    doc: 'How much disk the copies of former primaries of one group may take; the oldest go first.',
+  }),
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/replication-manager',

@@ -11,6 +11,7 @@ import {
   type RedisGroupSettings,
 } from '@switchyard/redis';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
+import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
 import { createGroupMetrics } from './group-metrics.ts';
 import type { GroupDefinition, GroupPart, GroupTools } from './group-part.ts';
 import { createGroupWatch } from './group-watch.ts';
@@ -25,6 +26,7 @@ export interface Group extends Component {
   readonly definition: GroupDefinition;
   readonly history: History;
   readonly tools: GroupTools;
+  readonly enforcement: Enforcement;
   view(): RedisGroupView;
   start(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
@@ -38,6 +40,7 @@ export interface GroupSurroundings {
   readonly operations: RedisOperations;
   readonly stateDir: string;
   readonly pollMs: number;
+  readonly enforcement: EnforcementSettings;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -83,7 +86,8 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     sentinels: () => observer.sentinels(),
     wake: () => watch.turn(),
   };
-  const parts: readonly GroupPart[] = [];
+  const enforcement = createEnforcement(tools, surroundings.enforcement);
+  const parts: readonly GroupPart[] = [...enforcement.parts];
   const watch = createGroupWatch({
     definition,
     observer,
@@ -100,6 +104,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     definition,
     history,
     tools,
+    enforcement,
     view: () => watch.view(),
     async start(signal) {
       await mkdir(stateDir, { recursive: true }).catch((error: unknown) =>

@@ -32,6 +32,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     operations,
     stateDir: config.stateDir,
     pollMs: config.pollMs,
+    enforcement: config,
     clock,
     logger,
     metrics,

@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import type { RedisSalvage } from '@switchyard/protocol';
+import { eventually, startSentinelGroup, type SentinelGroup, type TestRedis } from '@switchyard/testing';
+import { cleanUp, startManager, type TestManager } from './manager-fixture.ts';
+
+afterAll(cleanUp, 20_000);
+
+/** A client whose commands lie in the node's socket before the node can read them, and the number of `+OK` it got. */
+const openClient = async (node: TestRedis): Promise<{ readonly socket: Socket; acked(): number }> => {
+  const socket = connect(node.port, node.host);
+  let text = '';
+  socket.on('error', () => undefined);
+  socket.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  await new Promise((resolve) => {
+    socket.once('connect', resolve);
+  });
+  return { socket, acked: () => text.split('+OK').length - 1 };
+};
+const fencedBy = async (manager: TestManager): Promise<number> => {
+  const text = String((await manager.get('/metrics')).body);
+  return Number(/switchyard_redis_fenced_total\{group="main"\} (\d+)/.exec(text)?.[1] ?? 0);
+};
+const roleOf = (node: TestRedis): Promise<string | undefined> => node.info('replication', 'role');
+const writes = (from: number, to: number): string =>
+  Array.from({ length: to - from }, (_none, at) => `SET lost:${String(from + at)} x\r\n`).join('');
+
+describe('a primary that froze, was replaced, and wakes', () => {
+  let group: SentinelGroup;
+  let managers: readonly TestManager[];
+  let old: TestRedis;
+
+  beforeAll(async () => {
+    group = await startSentinelGroup({ downAfterMs: 1_500 });
+    const env = { SWITCHYARD_REDIS_SENTINELS: group.sentinelAddresses };
+    managers = await Promise.all([startManager(env), startManager(env)]);
+    old = group.nodes[0] as TestRedis;
+  }, 60_000);
+  afterAll(() => group.stop(), 20_000);
+
+  it('is fenced at first sight by two managers at once, and what it alone has is copied first', async () => {
+    for (const manager of managers) {
+      await eventually(async () => expect((await manager.group()).state).toBe('ok'), { timeoutMs: 10_000 });
+    }
+    const client = await openClient(old);
+    old.freeze();
+    const primary = await group.primaryOtherThan(old);
+    // Longer than a silent connection is kept: the question that waits has been renewed.
+    await new Promise((resolve) => setTimeout(resolve, 6_000));
+    // They lie in its socket and are carried out when it wakes, before anybody can say anything to it.
+    client.socket.write(writes(0, 200));
+    old.resume();
+    await eventually(async () => expect(await roleOf(old)).toBe('slave'), { timeoutMs: 8_000 });
+    expect(client.acked()).toBe(200);
+    expect((await Promise.all(managers.map(fencedBy))).reduce((sum, one) => sum + one)).toBeGreaterThan(0);
+
+    await eventually(async () => expect((await managers[0]?.group())?.state).toBe('ok'), { timeoutMs: 20_000 });
+    expect(await roleOf(primary)).toBe('master');
+    expect(await primary.cli('EXISTS', 'lost:0')).toBe(0);
+    const told = await eventually(
+      async () => {
+        const all = await Promise.all(managers.map((manager) => manager.history()));
+        return all.flat().find(({ salvage }) => salvage !== undefined) ?? null;
+      },
+      { timeoutMs: 20_000 },
+    );
+    expect(told.divergence?.bytes).toBeGreaterThan(200 * 20);
+    expect(told.notes?.join()).toContain('was fenced');
+    const { file, sizeBytes, sha256 } = told.salvage as RedisSalvage;
+    const bytes = await readFile(file);
+    expect(bytes.length).toBe(sizeBytes);
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe(sha256);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    client.socket.destroy();
+  }, 60_000);
+
+  it('takes no further writes, and its clients are sent away', async () => {
+    await expect(old.cli('SET', 'a', 'b')).rejects.toThrow('READONLY');
+    // Nobody waits for the end of a pause any more.
+    expect(Number(await old.info('clients', 'blocked_clients'))).toBe(0);
+  });
+});
+
+describe('a group that is only observed', () => {
+  it('is left to Sentinel', async () => {
+    const group = await startSentinelGroup({ downAfterMs: 1_000, replicas: 1 });
+    try {
+      const manager = await startManager({
+        SWITCHYARD_REDIS_SENTINELS: group.sentinelAddresses,
+        SWITCHYARD_REPLICATION_MANAGE: 'observe',
+      });
+      const old = group.nodes[0] as TestRedis;
+      await eventually(async () => expect((await manager.group()).state).toBe('ok'), { timeoutMs: 10_000 });
+      old.freeze();
+      await group.primaryOtherThan(old);
+      old.resume();
+      await eventually(async () => {
+        expect((await manager.group()).problems.map(({ code }) => code)).toContain('stray_primary');
+      });
+      expect(await roleOf(old)).toBe('master');
+      expect(await fencedBy(manager)).toBe(0);
+    } finally {
+      await group.stop();
+    }
+  }, 60_000);
+});
