@@ -10,10 +10,15 @@ export interface Script {
 
 const read = (name: string): string => readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
 
-/** The script in `scripts/<name>.lua`; a line `--@include x` stands for `scripts/include/x.lua`. */
-export function loadScript(name: string): Script {
+/** Text and SHA-1 of `scripts/<name>.lua`; a line `--@include x` stands for `scripts/include/x.lua`. */
+export function readScript(name: string): { readonly source: string; readonly hash: string } {
   const source = read(name).replace(/^--@include (\w+)$/gm, (_line, include: string) => read(`include/${include}`));
-  const hash = createHash('sha1').update(source).digest('hex');
+  return { source, hash: createHash('sha1').update(source).digest('hex') };
+}
+
+/** The script in `scripts/<name>.lua`, as `readScript` reads it. */
+export function loadScript(name: string): Script {
+  const { source, hash } = readScript(name);
   return {
     async run(redis, keys, args) {
       try {

@@ -1,0 +1,208 @@
+// What is the data of one node worth? Hashes of its keys, read in small portions; the same code on a primary and on a replica.
+//
+// The hash of a key covers name, expiry, type and content (scripts/include/digest_entry.lua). Keys that have expired are left
+// out on both sides: a replica says of them what its primary will do to them, by its own clock.
+import { createHash } from 'node:crypto';
+import { openDigestConnection, type DigestConnection, type DigestNode } from './digest-connection.ts';
+import { createDigestPace, type DigestPace, type DigestPaceOptions } from './digest-pace.ts';
+
+/** One key as it was just now; null: it was not there. */
+export interface DigestedKey {
+  /** 24 hex digits. */
+  readonly hash: string;
+  /** Ms since 1970; null: never. */
+  readonly expiresAtMs: number | null;
+}
+
+/** A reader of one node. Each call rejects with a RedisNodeError when the node does not answer or does not allow it. */
+export interface DigestReader {
+  /** Number of keys by database, of those that have any. */
+  databases(): Promise<ReadonlyMap<number, number>>;
+  /** Reads everything: `onHashes` gets 36 hex digits a key, 12 of its name and 24 of its entry, in no order. */
+  scan(database: number, onHashes: (hashes: string) => void): Promise<void>;
+  /** The names of all keys, some maybe twice. */
+  names(database: number, onNames: (names: readonly Buffer[]) => void): Promise<void>;
+  /** These keys as they are now, and the time by the node's clock; `content` leaves the expiry out of the hash. */
+  keys(
+    database: number,
+    names: readonly Buffer[],
+    of?: 'all' | 'content',
+  ): Promise<{ readonly keys: readonly (DigestedKey | null)[]; readonly nowMs: number }>;
+  /** Type and size (bytes of a string, elements of anything else) for people; null when it is not there. */
+  describe(database: number, name: Buffer): Promise<{ readonly type: string; readonly size: number | null } | null>;
+  /** Position in the replication stream; null when it says none. */
+  offset(): Promise<number | null>;
+  readonly pace: DigestPace;
+  close(): void;
+}
+
+/** Bytes of keys and values, and 64 an element, that one call may read. */
+const mostWork = 262_144;
+const keysAtOnce = 128;
+const sizeCommands: Readonly<Record<string, string>> = {
+  string: 'STRLEN',
+  list: 'LLEN',
+  set: 'SCARD',
+  hash: 'HLEN',
+  zset: 'ZCARD',
+  stream: 'XLEN',
+};
+
+/** Hash of a key's name, as the scripts have it: 40 hex digits. */
+export const nameHash = (name: Buffer): string => createHash('sha1').update(name).digest('hex');
+
+/** Connects. `signal` ends whatever it does between two calls. */
+export const openDigestReader = async (
+  node: DigestNode,
+  options: Omit<DigestPaceOptions, 'clock'> & { readonly signal?: AbortSignal } = {},
+): Promise<DigestReader> => {
+  const { clock } = node;
+  const { signal } = options;
+  const pace = createDigestPace({ ...options, clock });
+  // A name costs far less than a key: its calls say nothing about the others'.
+  const namesPace = createDigestPace({ ...options, clock });
+  const connection = await openDigestConnection(node);
+
+  /** Measures and pauses; what the call says about its work is in `workOf`. */
+  const paced = async (
+    asked: number,
+    ask: () => Promise<unknown>,
+    workOf: (reply: unknown[]) => number,
+    by: DigestPace = pace,
+  ): Promise<unknown[]> => {
+    signal?.throwIfAborted();
+    const startedMs = clock.monotonicMs();
+    const reply = (await ask()) as unknown[];
+    await by.spent({ ms: clock.monotonicMs() - startedMs, asked, bytes: workOf(reply) }, signal);
+    return reply;
+  };
+
+  const large = async (name: Buffer, hash: { readonly expiry: string }): Promise<string | null> => {
+    const type = String(await connection.call('TYPE', name));
+    const letter = letters[type];
+    if (letter === undefined) return null;
+    const sums: [number, number, number] = [0, 0, 0];
+    let cursor = '0';
+    try {
+      while (cursor !== '') {
+        const count = letter === 'S' ? 1 : pace.count();
+        const reply = await paced(
+          count,
+          () => connection.run('digest-slice', [name, letter, cursor, count]),
+          ([, , , , work]) => Number(work),
+        );
+        cursor = String(reply[0]);
+        for (const at of [0, 1, 2] as const) sums[at] = (sums[at] + Number(String(reply[at + 1]))) % 2 ** 52;
+      }
+    } catch (error) {
+      // It is of another type by now, or gone: whoever asked will ask again.
+      if (error instanceof Error && /WRONGTYPE|no such key|NOGROUP/.test(error.message)) return null;
+      throw error;
+    }
+    const content = `${String(sums[0])}:${String(sums[1])}:${String(sums[2])}`;
+    return createHash('sha1')
+      .update(`${nameHash(name)}${letter}${hash.expiry}:${content}`)
+      .digest('hex')
+      .slice(0, 24);
+  };
+
+  const keys: DigestReader['keys'] = async (database, names, of = 'all') => {
+    await connection.select(database);
+    const found: (DigestedKey | null)[] = [];
+    let nowMs = 0;
+    while (found.length < names.length) {
+      const rest = names.slice(found.length, found.length + keysAtOnce);
+      const reply = await paced(
+        rest.length,
+        () => connection.run('digest-keys', [mostWork, of, ...rest]),
+        () => 64 * rest.length,
+      );
+      nowMs = Number(String(reply[0]));
+      for (let at = 1; at < reply.length; at += 2) {
+        const hash = String(reply[at]);
+        const expiry = String(reply[at + 1]);
+        const name = names[found.length] as Buffer;
+        const whole =
+          hash === '' && expiry !== '-2' ? await large(name, { expiry: of === 'content' ? '' : expiry }) : hash;
+        found.push(
+          expiry === '-2' || whole === null || whole === ''
+            ? null
+            : { hash: whole, expiresAtMs: expiry === '-1' ? null : Number(expiry) },
+        );
+      }
+    }
+    return { keys: found, nowMs };
+  };
+
+  return {
+    pace,
+    keys,
+    async databases() {
+      const text = String(await connection.call('INFO', 'keyspace'));
+      const found = [...text.matchAll(/^db(\d+):keys=(\d+)/gm)];
+      return new Map(found.map(([, database, count]) => [Number(database), Number(count)]));
+    },
+    async scan(database, onHashes) {
+      await connection.select(database);
+      let cursor = '0';
+      do {
+        const count = pace.count();
+        const reply = await paced(
+          count,
+          () => connection.run('digest-scan', [cursor, count, mostWork]),
+          ([, , , work]) => Number(work),
+        );
+        cursor = String(reply[0]);
+        onHashes((reply[1] as Buffer).toString('latin1'));
+        const later = reply[2] as Buffer[];
+        if (later.length === 0) continue;
+        const read = await keys(database, later);
+        onHashes(later.map((name, at) => hashesOf(name, read.keys[at])).join(''));
+      } while (cursor !== '0');
+    },
+    async names(database, onNames) {
+      await connection.select(database);
+      let cursor = '0';
+      do {
+        const count = namesPace.count();
+        const reply = await paced(
+          count,
+          () => connection.call('SCAN', cursor, 'COUNT', count),
+          () => 0,
+          namesPace,
+        );
+        cursor = String(reply[0]);
+        onNames(reply[1] as Buffer[]);
+      } while (cursor !== '0');
+    },
+    async describe(database, name) {
+      await connection.select(database);
+      const type = String(await connection.call('TYPE', name));
+      if (type === 'none') return null;
+      const command = sizeCommands[type];
+      const size = command === undefined ? null : Number(await connection.call(command, name).catch(() => null));
+      return { type, size };
+    },
+    offset: () => offsetOf(connection),
+    close: () => connection.close(),
+  };
+};
+
+const letters: Readonly<Record<string, string>> = {
+  string: 'S',
+  list: 'l',
+  set: 't',
+  hash: 'h',
+  zset: 'z',
+  stream: 'x',
+};
+
+const hashesOf = (name: Buffer, key: DigestedKey | null | undefined): string =>
+  key === null || key === undefined ? '' : nameHash(name).slice(0, 12) + key.hash;
+
+const offsetOf = async (connection: DigestConnection): Promise<number | null> => {
+  const text = String(await connection.call('INFO', 'replication'));
+  const field = /^role:slave/m.test(text) ? 'slave_repl_offset' : 'master_repl_offset';
+  const found = new RegExp(`^${field}:(\\d+)`, 'm').exec(text);
+  return found === null ? null : Number(found[1]);
+};
