@@ -25,9 +25,19 @@ export type { FailoverPhase, FollowerState, KnownPrimary } from './failover-stat
 export { noFindings, withFindings } from './findings.ts';
 export type { Findings, NodeFinding } from './findings.ts';
 export type { GroupProblem } from './group-problems.ts';
+export { parseSettings, parseVitals, settingNumber, watchedSettings } from './health-policy-facts.ts';
+export type { NodeMachine, NodeSettings, NodeVitals } from './health-policy-facts.ts';
+export { sizeText, usualAllowedOutageMs } from './health-policy-input.ts';
+export type { HealthInput, HealthNode } from './health-policy-input.ts';
+export { stepWriteRate } from './health-policy-rate.ts';
+export type { WriteRate } from './health-policy-rate.ts';
+export { healthProblems } from './health-policy.ts';
+export type { HealthProblem } from './health-policy.ts';
+export { settingsAdvice } from './settings-advice.ts';
+export type { SettingAdvice } from './settings-advice.ts';
 export { parseInfo, parseRole } from './info-parser.ts';
 export type { ListedReplica, NodeInfo, NodePersistence, RoleFacts } from './info-parser.ts';
-export { defaultLimits, isSeen } from './observation.ts';
+export { defaultLimits, endpointOf, isSeen } from './observation.ts';
 export type { Failure, GroupObservation, NodeObservation, SentinelObservation, TopologyLimits } from './observation.ts';
 export { primaryVerdict } from './primary-verdict.ts';
 export type { PrimaryVerdict, QuorumFacts } from './primary-verdict.ts';
@@ -37,6 +47,8 @@ export { askedForRole, promotionState, stepPromotion } from './promotion.ts';
 export type { Announcement, PromotionInput, PromotionNews, PromotionState } from './promotion.ts';
 export { parseSyncFacts, syncProgress } from './rebuild-progress.ts';
 export type { SyncFacts, SyncPhase, SyncProgress } from './rebuild-progress.ts';
+export { chooseReplica } from './replica-choice.ts';
+export type { Candidate, ChoiceInput, ReplicaChoice } from './replica-choice.ts';
 export { sightingOf } from './sighting.ts';
 export type { NodeSighting, Sighting } from './sighting.ts';
 export { describeGroup } from './topology.ts';
@@ -56,3 +68,21 @@ export { shardOfSlot } from './cluster-shard.ts';
 export type { ClusterNodeFacts, ClusterShard } from './cluster-shard.ts';
 export { describeCluster } from './cluster-view.ts';
 export type { ClusterFacts } from './cluster-view.ts';
+export { pickShard, pickShardPrimary, pickShardReplica } from './cluster-pick.ts';
+export type { ShardChoice } from './cluster-pick.ts';
+export { beginSwitchover, mayCancel, stepSwitchover } from './switchover.ts';
+export { parseReportedReplicas, predictPick, unbeatable } from './switchover-pick.ts';
+export type { ReportedReplica } from './switchover-pick.ts';
+export { switchoverLimits, switchoverWaits } from './switchover-plan.ts';
+export type {
+  SavedSetting,
+  SwitchoverCommand,
+  SwitchoverInput,
+  SwitchoverLook,
+  SwitchoverNode,
+  SwitchoverPlan,
+  SwitchoverSentinel,
+  SwitchoverState,
+  SwitchoverWait,
+  SwitchoverWay,
+} from './switchover-plan.ts';
