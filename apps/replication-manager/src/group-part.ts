@@ -9,7 +9,7 @@ import type {
   PrimaryVerdict,
   SentinelEvent,
 } from '@switchyard/replication';
-import type { RedisGroupSettings, RedisNodeAdmin, SentinelMember } from '@switchyard/redis';
+import type { RedisNodeAdmin, RedisSettings, SentinelMember } from '@switchyard/redis';
 import type { Clock, Health, Logger, Metrics } from '@switchyard/runtime';
 import type { History } from './history.ts';
 import type { Observer } from './observer.ts';
@@ -22,7 +22,9 @@ export interface GroupDefinition {
   /** As it was given, with all defaults. */
   readonly input: RedisGroupInput;
   /** How to connect. */
-  readonly settings: RedisGroupSettings;
+  readonly settings: RedisSettings;
+  /** Of a Redis Cluster: the slot whose shard is meant when none is named. */
+  readonly homeSlot?: number;
   /** Names for people, by `host:port`. */
   readonly names: ReadonlyMap<string, string>;
 }

@@ -8,16 +8,18 @@ import {
   createRedisNodeAdmin,
   type Redis,
   type RedisAccess,
-  type RedisGroupSettings,
+  type RedisSettings,
 } from '@switchyard/redis';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
 import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
+import { createClusterObserver } from './cluster-observer.ts';
+import { createClusterWatch, type ClusterWatch } from './cluster-watch.ts';
 import { createGroupMetrics } from './group-metrics.ts';
 import type { GroupDefinition, GroupPart, GroupTools } from './group-part.ts';
-import { createGroupWatch } from './group-watch.ts';
+import { createGroupWatch, type GroupWatch } from './group-watch.ts';
 import { createHistory, type History } from './history.ts';
 import { createJournal } from './journal.ts';
-import { createObserver } from './observer.ts';
+import { createObserver, type Observer } from './observer.ts';
 import { createOperationGate } from './operation-gate.ts';
 import type { RedisOperations } from './redis-operations.ts';
 
@@ -26,6 +28,8 @@ export interface Group extends Component {
   readonly definition: GroupDefinition;
   readonly history: History;
   readonly tools: GroupTools;
+  /** Of a Redis Cluster only: its shards, as they were last seen. */
+  readonly cluster: Pick<ClusterWatch, 'facts'> | null;
   readonly enforcement: Enforcement;
   view(): RedisGroupView;
   start(signal: AbortSignal): Promise<void>;
@@ -61,14 +65,29 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     clock,
     logger,
   });
-  const observer = createObserver({
-    settings,
-    names,
-    clock,
-    logger,
-    onMessage: (message) => watch.hear(message),
-    onTurn: () => watch.turn(),
-  });
+  const clusterObserver =
+    settings.kind === 'cluster'
+      ? createClusterObserver({
+          settings,
+          names,
+          homeSlot: definition.homeSlot ?? null,
+          clock,
+          logger,
+          onTurn: () => watch.turn(),
+        })
+      : null;
+  const sentinelObserver = (): Observer => {
+    if (settings.kind === 'cluster') throw new Error('a Redis Cluster has no Sentinels');
+    return createObserver({
+      settings,
+      names,
+      clock,
+      logger,
+      onMessage: (message) => watch.hear(message),
+      onTurn: () => watch.turn(),
+    });
+  };
+  const observer: Observer = clusterObserver ?? sentinelObserver();
   const tools: GroupTools = {
     definition,
     observer,
@@ -88,22 +107,15 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   };
   const enforcement = createEnforcement(tools, surroundings.enforcement);
   const parts: readonly GroupPart[] = [...enforcement.parts];
-  const watch = createGroupWatch({
-    definition,
-    observer,
-    history,
-    parts,
-    metrics: createGroupMetrics(metrics, name),
-    health,
-    pollMs,
-    clock,
-    logger,
-  });
+  const common = { definition, history, metrics: createGroupMetrics(metrics, name), health, pollMs, clock, logger };
+  const clusterWatch = clusterObserver && createClusterWatch({ ...common, observer: clusterObserver });
+  const watch: GroupWatch = clusterWatch ?? createGroupWatch({ ...common, observer, parts });
   return {
     name: `group:${name}`,
     definition,
     history,
     tools,
+    cluster: clusterWatch,
     enforcement,
     view: () => watch.view(),
     async start(signal) {
@@ -111,18 +123,18 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
         logger.error({ group: name, err: error }, 'group.state_dir_unusable'),
       );
       await history.start(signal);
-      for (const part of parts) await part.start?.(signal);
+      for (const part of clusterWatch === null ? parts : []) await part.start?.(signal);
       await watch.start(signal);
     },
     async stop() {
       await watch.stop();
-      for (const part of parts.toReversed()) await part.stop?.();
+      for (const part of clusterWatch === null ? parts.toReversed() : []) await part.stop?.();
       await history.stop();
     },
   };
 };
 
-const accessOf = ({ username, password, tls }: RedisGroupSettings): RedisAccess => ({
+const accessOf = ({ username, password, tls }: RedisSettings): RedisAccess => ({
   ...(username === undefined ? {} : { username }),
   ...(password === undefined ? {} : { password }),
   ...(tls === undefined ? {} : { tls }),

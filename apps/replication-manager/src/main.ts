@@ -7,7 +7,7 @@ import {
   createRedis,
   createRedisRegistrar,
   redisRefusal,
-  redisGroupSettingsOf,
+  redisSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { replicationConfig } from './config.ts';
@@ -19,7 +19,7 @@ import { redisRoutes } from './routes.ts';
 
 await runService('replication-manager', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
   const config = loadConfig(replicationConfig, { env, app: 'replication' });
-  const settings = redisGroupSettingsOf(config.redis, name);
+  const settings = redisSettingsOf(config.redis);
   const connections = createRedis(settings, { logger, name: instanceId });
   const redis = connections.connect('commands');
   const store = createCatalogStore(redis, instanceId);

@@ -6,10 +6,18 @@ import {
   redisGroupViewSchema,
   refuse,
   type RedisNodeView,
+  type RedisShardView,
   type Refusal,
   type Result,
 } from '@switchyard/protocol';
-import { pickPrimary, pickReplica } from '@switchyard/replication';
+import {
+  pickPrimary,
+  pickReplica,
+  pickShard,
+  pickShardPrimary,
+  pickShardReplica,
+  type ShardChoice,
+} from '@switchyard/replication';
 import { z } from 'zod';
 import type { Group } from './group.ts';
 import type { Groups } from './groups.ts';
@@ -21,6 +29,12 @@ const bytes = z
   .string()
   .regex(/^\d{1,15}$/, 'must be a number of bytes, such as 1048576')
   .transform(Number);
+/** Of a Redis Cluster: which shard is meant. */
+const shardQuery = {
+  shard: z.string().min(1).max(64).optional(),
+  slot: z.coerce.number().int().min(0).max(16_383).optional(),
+  key: z.string().max(1_024).optional(),
+};
 const limit = z.coerce.number().int().min(1).max(1_000);
 const path = '/v1/redis/groups/:group';
 
@@ -68,15 +82,22 @@ export const redisRoutes = (groups: Pick<Groups, 'list' | 'get'>): Route[] => {
     route({
       method: 'get',
       path: `${path}/primary`,
-      summary: 'Where writes go now; 503 while there is no primary (for health checks of load balancers)',
+      summary:
+        'Where writes go now (of a Redis Cluster: to a shard=, slot= or key=); 503 while there is no primary (for health checks of load balancers)',
       tags,
       params,
-      query: z.strictObject({}),
+      query: z.strictObject(shardQuery),
       responses: {
         200: { description: 'The primary', schema: redisAddressSchema },
         503: { description: 'There is none; why names each problem' },
       },
-      handle: ({ params: { group } }) => inGroup(group, (one) => addressOr(group, pickPrimary(one.view()))),
+      handle: ({ params: { group }, query }) =>
+        inGroup(group, (one) => {
+          const view = one.view();
+          const shard = shardOf(one, query);
+          if (shard === null) return addressOr(group, pickPrimary(view));
+          return shard.ok ? addressOr(group, pickShardPrimary(view, shard.value)) : shard.error;
+        }),
     }),
     route({
       method: 'get',
@@ -84,15 +105,28 @@ export const redisRoutes = (groups: Pick<Groups, 'list' | 'get'>): Route[] => {
       summary: 'The replica that lags least, within maxLagBytes if given; 503 when none is fit',
       tags,
       params,
-      query: z.strictObject({ maxLagBytes: bytes.optional() }),
+      query: z.strictObject({ maxLagBytes: bytes.optional(), ...shardQuery }),
       responses: {
         200: { description: 'The replica', schema: redisAddressSchema },
         503: { description: 'None is fit; why names each node and its reason' },
       },
       handle: ({ params: { group }, query }) =>
-        inGroup(group, (one) => addressOr(group, pickReplica(one.view(), query.maxLagBytes ?? null))),
+        inGroup(group, (one) => {
+          const view = one.view();
+          const mostBytes = query.maxLagBytes ?? null;
+          const shard = shardOf(one, query);
+          if (shard === null) return addressOr(group, pickReplica(view, mostBytes));
+          return shard.ok ? addressOr(group, pickShardReplica(view, shard.value, mostBytes)) : shard.error;
+        }),
     }),
   ];
+};
+
+/** The shard that is meant; null in a group that has none. */
+const shardOf = (group: Group, { shard, slot, key }: ShardChoice): Result<RedisShardView> | null => {
+  if (group.cluster !== null) return pickShard(group.view(), { shard, slot, key }, group.definition.homeSlot ?? null);
+  if (shard === undefined && slot === undefined && key === undefined) return null;
+  return refuse('invalid_input', `group ${group.definition.name} is no Redis Cluster: it has no shards`);
 };
 
 /** The refusal for a group that is not there. */

@@ -35,10 +35,10 @@ export interface SentinelObservation extends Endpoint {
   readonly failure: Failure | null;
 }
 
-/** Everything that is known about a group now. `single` is one node without Sentinels. */
+/** Everything that is known about a group now. `single` is one node without Sentinels; `cluster` is told by cluster-view.ts. */
 export interface GroupObservation {
   readonly name: string;
-  readonly kind: 'sentinel' | 'single';
+  readonly kind: 'sentinel' | 'single' | 'cluster';
   readonly nodes: readonly NodeObservation[];
   /** All that are configured or were named by another one: the majority is counted among them. */
   readonly sentinels: readonly SentinelObservation[];
