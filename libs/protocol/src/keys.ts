@@ -62,6 +62,8 @@ export const channels = Object.freeze({
   heartbeat: 'switchyard:heartbeat',
   /** somebody saw an instance fail: monitors ask it at once */
   doubt: 'switchyard:doubt',
+  /** who takes writes in a group from now on, or that it was said too early; published at every node that is reachable */
+  redisPrimary: 'switchyard:redis-primary',
 });
 
 /** BullMQ queues. */

@@ -14,6 +14,8 @@ export interface NodeFinding extends Address {
 export interface Findings {
   readonly problems: readonly GroupProblem[];
   readonly nodes: readonly NodeFinding[];
+  /** Who takes writes already, though the Sentinels have yet to name it; told only while nobody else is known as primary. */
+  readonly promoted?: (Address & { readonly epoch: number | null }) | null;
 }
 
 /** Nothing to add. */
@@ -23,16 +25,23 @@ export const noFindings: Findings = Object.freeze({ problems: [], nodes: [] });
 const mostProblems = 64;
 
 /** The view with the findings in it. A node keeps `unreachable`: what was known before it vanished says nothing about now. */
-export const withFindings = <T extends Pick<RedisGroupView, 'nodes' | 'problems' | 'state'>>(
-  view: T,
+export const withFindings = <T extends Pick<RedisGroupView, 'nodes' | 'problems' | 'state' | 'primary' | 'epoch'>>(
+  seen: T,
   findings: readonly Findings[],
 ): T => {
+  const view = withPromoted(
+    seen,
+    findings.find(({ promoted }) => promoted !== undefined && promoted !== null)?.promoted,
+  );
   const problems = findings.flatMap((one) => one.problems);
   const nodes = findings.flatMap((one) => one.nodes);
   if (problems.length === 0 && nodes.length === 0) return view;
   const grave = problems.some(({ advice }) => !advice);
-  const known = new Set(view.problems.map(({ code, detail }) => `${code} ${detail}`));
-  const added = problems.filter(({ code, detail }) => !known.has(`${code} ${detail}`));
+  const told = new Map(
+    [...view.problems, ...problems.map(({ code, detail, next }) => ({ code, detail, next }))].map(
+      (problem) => [`${problem.code} ${problem.detail}`, problem] as const,
+    ),
+  );
   return {
     ...view,
     state: view.state === 'ok' && grave ? 'degraded' : view.state,
@@ -42,10 +51,7 @@ export const withFindings = <T extends Pick<RedisGroupView, 'nodes' | 'problems'
         nodes.findLast((one) => sameAddress(one, node)),
       ),
     ),
-    problems: [...view.problems, ...added.map(({ code, detail, next }) => ({ code, detail, next }))].slice(
-      0,
-      mostProblems,
-    ),
+    problems: [...told.values()].slice(0, mostProblems),
   };
 };
 
@@ -58,3 +64,20 @@ const merged = (node: RedisNodeView, found: NodeFinding | undefined): RedisNodeV
         eligible: found.eligible ?? node.eligible,
         reason: found.reason ?? node.reason,
       };
+
+const withPromoted = <T extends Pick<RedisGroupView, 'nodes' | 'problems' | 'state' | 'primary' | 'epoch'>>(
+  view: T,
+  promoted: Findings['promoted'],
+): T => {
+  const node = view.nodes.find((one) => sameAddress(one, promoted ?? null));
+  if (node === undefined || promoted === undefined || promoted === null || view.primary !== null) return view;
+  const { name, host, port } = node;
+  return {
+    ...view,
+    state: 'degraded',
+    primary: { name, host, port },
+    epoch: promoted.epoch ?? view.epoch,
+    // It is there after all: the rest of what is wrong stays.
+    problems: view.problems.filter(({ code }) => code !== 'no_primary'),
+  };
+};
