@@ -15,9 +15,10 @@ export async function crash({ group, writer }) {
   await pause(warmMs);
   const old = await group.primary();
   const killedMs = nowMs();
-  await old.kill();
+  await group.crash(old);
   const now = await group.primaryOtherThan(old);
-  await pause(3_000);
+  await writer.goesOn(killedMs, graceMs);
+  await pause(2_000);
   const { acked, told } = await writer.stop([killedMs], graceMs);
   const { lost } = await writer.verify(now);
   return { firstAckMs: told[0].firstMs, acked, lost };

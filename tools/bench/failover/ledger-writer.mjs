@@ -54,6 +54,8 @@ async function answer(message) {
     const told = message.marks.map((markMs) => since(markMs, message.graceMs ?? 0));
     process.send({ state: 'stopped', acked: acked.loop.length, errors: Object.fromEntries(errors), told });
   }
+  if (message.do === 'look')
+    process.send({ state: 'seen', told: message.marks.map((mark) => since(mark, message.graceMs)) });
   if (message.do === 'verify') {
     const outcome = await verify(message.node).catch((error) => ({ failed: error.message }));
     process.send({ state: 'verified', ...outcome });

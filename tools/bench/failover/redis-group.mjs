@@ -88,6 +88,11 @@ export async function startGroup(bench, options) {
         },
         { what: 'a new primary', ms, everyMs: 20 },
       ),
+    /** Kills a node and loses what is under way to its replicas, as when its machine loses power. */
+    async crash(node) {
+      links?.send({ drop: node.knownPort });
+      await node.kill();
+    },
     /** Full resynchronisations that all running nodes have served so far. */
     async fullSyncs() {
       const counts = await Promise.all(

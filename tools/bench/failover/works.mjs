@@ -41,7 +41,7 @@ const crashAfter = (downAfterMs) => ({
 const crashOverLink = (linkMs, level) => ({
   name: `link-${linkMs}-${level}`,
   number: 4,
-  title: `4. kill -9 of the primary, replicas ${linkMs} ms away, level ${level}`,
+  title: `4. machine of the primary lost with what was under way, replicas ${linkMs} ms away, level ${level}`,
   async run(trial) {
     const args = level === 'replicated' && !trial.peer.managed ? atLeastOneReplica : [];
     const settled = await setUpWriter(trial, { downAfterMs: 1_000, linkMs, args }, { level });

@@ -1,5 +1,6 @@
 // A ledger writer as the bench sees it: started, stopped, asked what is lost.
 import { fileURLToPath } from 'node:url';
+import { until } from '../waiting.mjs';
 import { groupName } from './redis-group.mjs';
 
 const script = fileURLToPath(new URL('ledger-writer.mjs', import.meta.url));
@@ -28,6 +29,13 @@ export async function startWriter(bench, { client, group, address, ...plan }) {
      * than `graceMs` came, how many, and the longest silence.
      */
     stop: (marks, graceMs) => tell({ do: 'stop', marks, graceMs }, 'stopped'),
+    /** Resolves with the first acknowledgement later than `graceMs` after the mark; a Problem when there is none in `ms`. */
+    goesOn: (markMs, graceMs, ms = 30_000) =>
+      until(async () => (await tell({ do: 'look', marks: [markMs], graceMs }, 'seen')).told[0].firstMs, {
+        what: 'a write that is acknowledged again',
+        ms,
+        everyMs: 200,
+      }),
     /** How many acknowledged writes this node does not have: `{ lost, checked, lostForMs }`. */
     async verify({ host, port }) {
       const outcome = await tell({ do: 'verify', node: { host, port } }, 'verified');
