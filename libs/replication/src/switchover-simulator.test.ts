@@ -275,16 +275,13 @@ describe('a simulated switchover', () => {
     for (let seed = first; seed < first + count; seed += 1) {
       const result = run(seed);
       const found = judge(result);
-      if (found.length > 0) {
-        throw new Error(
-          `seed ${String(seed)}: ${found.join('; ')}\n${result.story.join('\n')}\n${result.manager.state.notes.join('\n')}`,
-        );
-      }
+      const story = [...result.story, ...result.manager.state.notes].join('\n');
+      if (found.length > 0) throw new Error(`seed ${String(seed)}: ${found.join('; ')}\n${story}`);
       const { outcome } = result.manager.state;
       outcomes[outcome ?? 'none'] = (outcomes[outcome ?? 'none'] ?? 0) + 1;
     }
     // Each way out is met; otherwise the faults are too tame to prove anything.
-    if (count >= 10_000)
-      for (const outcome of ['switched', 'undone', 'superseded']) expect(outcomes[outcome]).toBeGreaterThan(100);
+    const least = Math.min(...['switched', 'undone', 'superseded'].map((outcome) => outcomes[outcome] ?? 0));
+    expect(least).toBeGreaterThanOrEqual(Math.floor(count / 100));
   }, 60_000);
 });

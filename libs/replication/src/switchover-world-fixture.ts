@@ -160,6 +160,14 @@ export const createWorld = (random: Random): World => {
         return one.priority - two.priority || two.offset - one.offset || a.at.port - b.at.port;
       })[0] ?? null;
 
+  /** The certain choice: nobody else has its priority. */
+  const pickOf = (one: WorldSentinel): Endpoint | null => {
+    const chosen = choose(one);
+    const best = chosen === null ? 0 : (one.seen.get(chosen.at.name)?.priority ?? 0);
+    const ties = nodes.filter((node) => node !== one.names && one.seen.get(node.at.name)?.priority === best).length;
+    return chosen !== null && ties === 1 ? chosen.at : null;
+  };
+
   const sentinelTurn = (sentinel: WorldSentinel): void => {
     if (!awake(sentinel)) return;
     for (const work of sentinel.inbox.splice(0)) work();
@@ -223,7 +231,7 @@ export const createWorld = (random: Random): World => {
         (best, other) => (other.failover === null && other.epoch > best.epoch ? other : best),
         one,
       );
-      if (newest !== one && one.failover === null && random() < 0.05) {
+      if (newest !== one && one.failover === null && random() < 0.25) {
         one.names = newest.names;
         one.epoch = newest.epoch;
       }
@@ -234,14 +242,14 @@ export const createWorld = (random: Random): World => {
     for (const node of nodes) {
       const since = strayMs.get(node) ?? 0;
       const stray = node !== named && awake(node) && node.role === 'primary';
-      strayMs.set(node, stray ? since + tickMs : 0);
+      strayMs.set(node, stray ? since + 5 * tickMs : 0);
       if (stray && since > 8_000) follow(node, named);
     }
     // Replicas of the wrong primary.
     for (const node of nodes) {
       const wrong = node !== named && awake(node) && node.role === 'replica' && node.follows?.port !== named.at.port;
       const since = wrongMs.get(node) ?? 0;
-      wrongMs.set(node, wrong ? since + tickMs : 0);
+      wrongMs.set(node, wrong ? since + 5 * tickMs : 0);
       if (wrong && since > 8_000) follow(node, named);
     }
   };
@@ -281,15 +289,15 @@ export const createWorld = (random: Random): World => {
       for (const node of nodes) if (awake(node)) for (const work of node.inbox.splice(0)) work();
       replicate();
       for (const sentinel of sentinels) sentinelTurn(sentinel);
-      gossip();
+      if (world.nowMs % (5 * tickMs) === 0) gossip();
       judge();
       write();
     },
     named() {
-      for (const { names } of sentinels) {
-        if (sentinels.filter((one) => one.alive && one.names === names).length >= 2) return names;
-      }
-      return null;
+      const [one, two, three] = sentinels as [WorldSentinel, WorldSentinel, WorldSentinel];
+      const agree = (a: WorldSentinel, b: WorldSentinel): boolean => a.alive && b.alive && a.names === b.names;
+      if (agree(one, two) || agree(one, three)) return one.names;
+      return agree(two, three) ? two.names : null;
     },
     isCalm() {
       const named = world.named();
@@ -329,18 +337,16 @@ export const createWorld = (random: Random): World => {
           };
         }),
         sentinels: sentinels.map((one) => {
-          const chosen = choose(one);
-          const best = chosen === null ? 0 : (one.seen.get(chosen.at.name)?.priority ?? 0);
-          const ties = nodes.filter(
-            (node) => node !== one.names && one.seen.get(node.at.name)?.priority === best,
-          ).length;
           return {
             ...one.at,
             reachable: awake(one),
             names: one.names.at,
             epoch: one.epoch,
             inProgress: awake(one) && one.failover !== null,
-            picks: chosen !== null && ties === 1 ? chosen.at : null,
+            // Asked for seldom.
+            get picks() {
+              return pickOf(one);
+            },
           };
         }),
         named: camp.length >= 2 ? (world.named()?.at ?? null) : null,
