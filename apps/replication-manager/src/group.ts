@@ -107,7 +107,8 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   };
   const enforcement = createEnforcement(tools, surroundings.enforcement);
   const parts: readonly GroupPart[] = [...enforcement.parts];
-  const common = { definition, history, metrics: createGroupMetrics(metrics, name), health, pollMs, clock, logger };
+  const counted = createGroupMetrics(metrics, name);
+  const common = { definition, history, metrics: counted, health, pollMs, clock, logger };
   const clusterWatch = clusterObserver && createClusterWatch({ ...common, observer: clusterObserver });
   const watch: GroupWatch = clusterWatch ?? createGroupWatch({ ...common, observer, parts });
   return {
@@ -130,6 +131,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
       await watch.stop();
       for (const part of clusterWatch === null ? parts.toReversed() : []) await part.stop?.();
       await history.stop();
+      counted.forget();
     },
   };
 };

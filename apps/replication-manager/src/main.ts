@@ -11,6 +11,7 @@ import {
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { replicationConfig } from './config.ts';
+import { groupRoutes } from './group-routes.ts';
 import { createGroups } from './groups.ts';
 import { mainGroup } from './main-group.ts';
 import { redisOperationRoutes } from './redis-operation-routes.ts';
@@ -46,7 +47,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     app: createApi({
       title: 'Switchyard replication-manager',
       version,
-      routes: [...redisRoutes(groups), ...redisOperationRoutes(operations)],
+      routes: [...redisRoutes(groups), ...groupRoutes({ groups, clock, logger }), ...redisOperationRoutes(operations)],
       health,
       metrics,
       logger,

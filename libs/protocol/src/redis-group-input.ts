@@ -46,6 +46,8 @@ export const redisGroupInputSchema = z
     password: secret.optional(),
     sentinelPassword: secret.optional(),
     tls: z.boolean().default(false),
+    /** Sentinels that others reach under another address than their own (Docker, NAT): `{ "10.0.0.5:26379": "203.0.113.5:26379" }`. */
+    announce: z.record(seed, seed).optional(),
     /** Names for people: `{ "r1": "10.0.0.5:6379" }`. */
     names: z.record(z.string().regex(/^[A-Za-z0-9._-]{1,64}$/), seed).optional(),
   })

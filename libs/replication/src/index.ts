@@ -45,6 +45,8 @@ export { parseSentinelEvent, parseSentinelPeers, parseSentinelReplicas, parseSen
 export type { SentinelEvent, SentinelPeer, SentinelReplica, SentinelSubject, SentinelView } from './sentinel-parser.ts';
 export { askedForRole, promotionState, stepPromotion } from './promotion.ts';
 export type { Announcement, PromotionInput, PromotionNews, PromotionState } from './promotion.ts';
+export { announceSteps, provisionChecks, provisionSteps, wantedWatch } from './provision.ts';
+export type { ProvisionCheck, ProvisionStep, WantedWatch, WatchingSentinel } from './provision.ts';
 export { parseSyncFacts, syncProgress } from './rebuild-progress.ts';
 export type { SyncFacts, SyncPhase, SyncProgress } from './rebuild-progress.ts';
 export { chooseReplica } from './replica-choice.ts';

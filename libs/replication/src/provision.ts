@@ -85,8 +85,10 @@ export const provisionSteps = (view: SentinelView | null, wanted: WantedWatch): 
       ]),
     ];
   }
-  const drift = ([name, is, wants]: readonly [string, number | null, Wanted]): readonly (readonly [string, string])[] =>
-    wants.given && is !== wants.value ? [[name, String(wants.value)]] : [];
+  const drift = ([name, is, wants]: readonly [string, number | null, Wanted]): readonly (readonly [
+    string,
+    string,
+  ])[] => (wants.given && is !== wants.value ? [[name, String(wants.value)]] : []);
   const settings = [
     ...drift(['quorum', view.quorum, quorum]),
     ...drift(['down-after-milliseconds', view.downAfterMs, downAfterMs]),
@@ -96,7 +98,10 @@ export const provisionSteps = (view: SentinelView | null, wanted: WantedWatch): 
 };
 
 /** The commands that make a Sentinel tell others another address of itself; it keeps them over restarts. */
-export const announceSteps = (now: { readonly host: string; readonly port: number }, wanted: Address): readonly ProvisionStep[] => [
+export const announceSteps = (
+  now: { readonly host: string; readonly port: number },
+  wanted: Address,
+): readonly ProvisionStep[] => [
   ...(now.host === wanted.host ? [] : [step(['SENTINEL', 'CONFIG', 'SET', 'announce-ip', wanted.host])]),
   ...(now.port === wanted.port ? [] : [step(['SENTINEL', 'CONFIG', 'SET', 'announce-port', String(wanted.port)])]),
 ];
@@ -155,12 +160,19 @@ export const provisionChecks = (
       {
         name: `${one.name} knows all replicas`,
         ok: missing.length === 0,
-        detail: missing.length === 0 ? `it knows ${String(one.replicas.length)}` : `without ${missing.map(addressKey).join(', ')}`,
+        detail:
+          missing.length === 0
+            ? `it knows ${String(one.replicas.length)}`
+            : `without ${missing.map(addressKey).join(', ')}`,
       },
       { name: `${one.name} has a quorum`, ok: one.quorum?.ok === true, detail: one.quorum?.text ?? 'it was not asked' },
     ];
   });
   const epochs = [...new Set(sentinels.map(({ view }) => view?.epoch ?? null))];
-  const shared = { name: 'one epoch', ok: epochs.length === 1 && epochs[0] !== null, detail: `epochs ${epochs.join(', ')}` };
+  const shared = {
+    name: 'one epoch',
+    ok: epochs.length === 1 && epochs[0] !== null,
+    detail: `epochs ${epochs.join(', ')}`,
+  };
   return [...each, shared];
 };
