@@ -4,6 +4,7 @@
 // production"). A command either is answered, or fails within its deadline; nothing waits for ever, nothing is sent twice by
 // itself. Only BullMQ's workers wait without limit: they demand it.
 import type { RedisOptions as AnyRedisOptions } from 'ioredis';
+import type { NatMap } from './nat-map.ts';
 
 export interface RedisEndpoint {
   readonly host: string;
@@ -20,6 +21,8 @@ export type RedisSettings = (
   readonly password?: string;
   readonly sentinelPassword?: string;
   readonly tls?: boolean;
+  /** Addresses that Sentinels or nodes announce and that this process reaches elsewhere. */
+  readonly natMap?: NatMap;
 };
 
 /** A Redis that is no Redis Cluster. */
@@ -49,18 +52,9 @@ export const reconnectDelayMs = (attempt: number): number =>
 /** Replies in the shapes of RESP2, whatever the protocol. */
 type RedisOptions = AnyRedisOptions & { replyMapping: 'legacy' };
 
-/** How ioredis finds the node; that of a cluster is found by `slot-connector.ts`. */
-function placeOf(settings: RedisSettings): AnyRedisOptions {
-  if (settings.kind === 'cluster') return {};
-  if (settings.kind === 'single') return { host: settings.endpoint.host, port: settings.endpoint.port };
-  return {
-    name: settings.group,
-    sentinels: settings.sentinels.map(({ host, port }) => ({ host, port })),
-    sentinelRetryStrategy: reconnectDelayMs,
-    sentinelCommandTimeout: CONNECT_DEADLINE_MS,
-    ...(settings.sentinelPassword === undefined ? {} : { sentinelPassword: settings.sentinelPassword }),
-  };
-}
+/** Where a fixed one is; that of a group or a cluster is found before each connect, by `primary-connector.ts`. */
+const placeOf = (settings: RedisSettings): AnyRedisOptions =>
+  settings.kind === 'single' ? { host: settings.endpoint.host, port: settings.endpoint.port } : {};
 
 /** The options of ioredis for one connection. */
 export function optionsFor(settings: RedisSettings, use: ConnectionUse, name: string): RedisOptions {

@@ -5,11 +5,11 @@ import { withDeadline } from '@switchyard/runtime';
 import type { Logger } from '@switchyard/runtime';
 import { optionsFor, reconnectDelayMs } from './connection-options.ts';
 import type { ConnectionUse, RedisSettings } from './connection-options.ts';
-import { slotConnector } from './slot-connector.ts';
+import { primaryConnector } from './primary-connector.ts';
+import { watchPrimary } from './primary-watch.ts';
+import type { KnownPrimary, PrimaryWatch } from './primary-watch.ts';
 import { watchSlot } from './slot-watch.ts';
 import type { SlotWatch } from './slot-watch.ts';
-import { watchSwitches } from './switch-watch.ts';
-import type { SwitchWatch } from './switch-watch.ts';
 
 /** A subscriber is owed nothing, so it asks, to notice that its peer has vanished. */
 const SUBSCRIBER_PING_MS = 5_000;
@@ -21,6 +21,8 @@ export interface RedisConnections {
   readonly settings: RedisSettings;
   /** Opens one; it connects in the background, reconnects until `disconnect()` or `stop`, and logs only changes. */
   connect(use: ConnectionUse): Redis;
+  /** Whom the connections follow now, by Sentinels; undefined while nobody is known, and for other kinds. */
+  primary(): KnownPrimary | undefined;
   /** Gives the open ones a moment to connect, so that what starts next need not fail first. Never rejects. */
   start(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
@@ -32,14 +34,16 @@ export function createRedis(
   { logger, name }: { logger: Logger; name: string },
 ): RedisConnections {
   const open = new Set<Redis>();
-  let switches: SwitchWatch | undefined;
+  let primary: PrimaryWatch | undefined;
   let slot: SlotWatch | undefined;
   const optionsOf = (use: ConnectionUse): ReturnType<typeof optionsFor> => {
     const options = optionsFor(settings, use, `${name}:${use}`);
-    if (settings.kind === 'sentinel') switches ??= watchSwitches(settings, { logger, name, open });
-    if (settings.kind !== 'cluster') return options;
+    if (settings.kind === 'single') return options;
+    if (settings.kind === 'sentinel') {
+      return { ...options, Connector: primaryConnector((primary ??= watchPrimary(settings, { logger, name, open }))) };
+    }
     const watch = (slot ??= watchSlot(settings, { logger, name, open }));
-    return { ...options, Connector: slotConnector(() => watch.owner()) };
+    return { ...options, Connector: primaryConnector({ find: () => watch.owner() }) };
   };
   const keep = (redis: Redis, use: ConnectionUse): void => {
     open.add(redis);
@@ -61,6 +65,7 @@ export function createRedis(
       keep(redis, use);
       return redis;
     },
+    primary: () => primary?.known(),
     async start(signal) {
       const waits = [...open]
         .filter(({ status }) => status !== 'ready')
@@ -69,7 +74,7 @@ export function createRedis(
       await withDeadline(Promise.all(waits), START_WAIT_MS, 'the first connections').catch(() => undefined);
     },
     async stop() {
-      switches?.close();
+      primary?.close();
       slot?.close();
       for (const redis of open) redis.disconnect();
     },

@@ -16,16 +16,16 @@ export async function startFakeSentinel(primaryPort: number) {
       .join(' ')
       .toLowerCase();
     if (command === 'hello') socket.write("-ERR unknown command 'HELLO'\r\n");
-    else if (command === 'subscribe') {
+    else if (command === 'psubscribe') {
       subscribers.add(socket);
-      socket.write(`*3\r\n$9\r\nsubscribe\r\n$${words[1]?.length}\r\n${words[1]}\r\n:1\r\n`);
-    } else if (command === 'sentinel get-master-addr-by-name') {
-      const reply = (): void => void socket.write(bulk('127.0.0.1', String(primaryPort)));
+      socket.write(`*3\r\n$10\r\npsubscribe\r\n$${words[1]?.length}\r\n${words[1]}\r\n:1\r\n`);
+    } else if (command === 'sentinel master') {
+      const facts = ['name', 'main', 'ip', '127.0.0.1', 'port', String(primaryPort), 'config-epoch', '0'];
+      const reply = (): void => void socket.write(bulk(...facts));
       if (held) held.push(reply);
       else reply();
       onAsked?.();
-    } else if (command === 'sentinel sentinels') socket.write('*0\r\n');
-    else socket.write('+OK\r\n');
+    } else socket.write('+OK\r\n');
   };
   const server: Server = createServer((socket) => {
     sockets.add(socket);
@@ -61,7 +61,7 @@ export async function startFakeSentinel(primaryPort: number) {
     /** Tells everybody who listens that the primary of `group` is at `port` now. */
     announce(port: number, group = 'main') {
       const text = `${group} 127.0.0.1 1 127.0.0.1 ${port}`;
-      for (const socket of subscribers) socket.write(bulk('message', '+switch-master', text));
+      for (const socket of subscribers) socket.write(bulk('pmessage', '*', '+switch-master', text));
     },
     release() {
       for (const reply of held ?? []) reply();

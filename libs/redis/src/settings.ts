@@ -2,6 +2,7 @@
 import { ConfigError, setting } from '@switchyard/runtime';
 import type { ConfigOf } from '@switchyard/runtime';
 import type { RedisEndpoint, RedisGroupSettings, RedisSettings } from './connection-options.ts';
+import { natMapOf } from './nat-map.ts';
 
 /** The part of a service's settings that every service shares. */
 export const redisSettings = {
@@ -39,6 +40,13 @@ export const redisSettings = {
     secret: true,
     doc: 'Password of all connections to Redis nodes.',
   }),
+  natMap: setting.list({
+    env: 'SWITCHYARD_REDIS_NAT_MAP',
+    optional: true,
+    item: /^[^\s,=]+:\d{1,5}=[^\s,=]+:\d{1,5}$/,
+    itemName: 'host:port=host:port',
+    doc: 'Behind NAT or port forwarding: an address that Sentinels or nodes announce, and where this process reaches it. Several are separated by commas.',
+  }),
   sentinelPassword: setting.string({
     env: 'SWITCHYARD_REDIS_SENTINEL_PASSWORD',
     optional: true,
@@ -67,7 +75,9 @@ export function redisSettingsOf(config: ConfigOf<typeof redisSettings>): RedisSe
   const url = config.url === undefined ? undefined : new URL(config.url);
   const username = url?.username ? decodeURIComponent(url.username) : config.username;
   const password = url?.password ? decodeURIComponent(url.password) : config.password;
+  const natMap = natMapOf(config.natMap ?? [], endpointOf);
   const access = {
+    ...(natMap === undefined ? {} : { natMap }),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(config.sentinelPassword === undefined ? {} : { sentinelPassword: config.sentinelPassword }),

@@ -8,7 +8,8 @@ import type { NodesAnswer } from './cluster-nodes.ts';
 import type { RedisEndpoint, RedisSettings } from './connection-options.ts';
 import { openDirect } from './direct-connection.ts';
 import type { DirectConnection, RedisAccess } from './direct-connection.ts';
-import { isElsewhere } from './switch-watch.ts';
+import { reachable } from './nat-map.ts';
+import { isElsewhere } from './primary-watch.ts';
 
 /** One question to each node a second, about 20 us of each. */
 const LOOK_EVERY_MS = 1_000;
@@ -33,7 +34,7 @@ export function watchSlot(
   settings: RedisSettings & { readonly kind: 'cluster' },
   { logger, name, open }: { readonly logger: Logger; readonly name: string; readonly open: ReadonlySet<Redis> },
 ): SlotWatch {
-  const { username, password, tls } = settings;
+  const { username, password, tls, natMap } = settings;
   const access: RedisAccess = {
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
@@ -45,7 +46,8 @@ export function watchSlot(
 
   const add = (at: RedisEndpoint, isSeed: boolean): void => {
     if (nodes.has(keyOf(at)) || nodes.size >= MOST_NODES) return;
-    nodes.set(keyOf(at), { at, isSeed, connection: openDirect({ ...at, access, name: `${name}:cluster`, logger }) });
+    const connection = openDirect({ ...reachable(natMap, at), access, name: `${name}:cluster`, logger });
+    nodes.set(keyOf(at), { at, isSeed, connection });
   };
   const remember = (answers: readonly NodesAnswer[]): void => {
     if (answers.length === 0) return;
@@ -62,7 +64,7 @@ export function watchSlot(
     const before = known;
     known = owner;
     if (before === undefined || keyOf(before) === keyOf(owner)) return;
-    const stale = [...open].filter((redis) => isElsewhere(redis, owner));
+    const stale = [...open].filter((redis) => isElsewhere(redis, reachable(natMap, owner)));
     logger.info({ primary: keyOf(owner), connections: stale.length }, 'redis.switched');
     for (const redis of stale) redis.disconnect(true);
   };
@@ -84,7 +86,7 @@ export function watchSlot(
       throw new Error(`CLUSTERDOWN no node of the Redis Cluster can be used: ${why}`);
     }
     sendAway(owner);
-    return owner;
+    return reachable(natMap, owner);
   };
   const owner = (): Promise<RedisEndpoint> => {
     underWay ??= look().finally(() => (underWay = undefined));

@@ -116,6 +116,14 @@ describe('a replica that the elected leader has selected', () => {
     ]);
   });
 
+  it('is given up when its leader dies and the old primary serves on, and kept when that one is dead', () => {
+    expect(play([...promoted, '1300 role r1 primary', '1400 deaf s1', '1420 role r1 primary'])).toEqual([
+      '1240 announced r2@5',
+      '1420 retracted r2@5: Sentinel s1, which led the failover, is gone, and 127.0.0.1:4731 still serves',
+    ]);
+    expect(play([...promoted, '1400 deaf s1', '1420 role r1 replica', '1430 role r2 primary'])).toHaveLength(1);
+  });
+
   it('is not shaken by a Sentinel that was away and tells of the failover before', () => {
     expect(play([...promoted, `1300 s3 +switch-master ${move('r3', 'r1')}`])).toEqual(['1240 announced r2@5']);
   });

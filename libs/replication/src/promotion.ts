@@ -44,6 +44,14 @@ interface Attempt {
   readonly selected: Address | null;
 }
 
+interface Announced extends Announcement {
+  readonly atMs: number;
+  /** Since when the old primary answers the Sentinels again. */
+  readonly backAtMs: number | null;
+  /** The leader's connection was lost: it may have died before it could tell the others. */
+  readonly isLeaderLost: boolean;
+}
+
 /** Everything that is remembered; bounded by the number of Sentinels. */
 export interface PromotionState {
   readonly group: string;
@@ -51,7 +59,7 @@ export interface PromotionState {
   readonly epochs: Readonly<Record<string, number>>;
   /** The failover that each Sentinel leads. */
   readonly attempts: Readonly<Record<string, Attempt>>;
-  readonly announced: (Announcement & { readonly atMs: number; readonly backAtMs: number | null }) | null;
+  readonly announced: Announced | null;
   /** Latest epoch that was confirmed; what is older is not announced. */
   readonly epoch: number | null;
 }
@@ -77,10 +85,16 @@ export const promotionState = (group: string): PromotionState => ({
   epoch: null,
 });
 
-/** Whose ROLE is to be asked now, every 20 ms or so: the selected ones, and the announced one until it is confirmed. */
+/**
+ * Whose ROLE is to be asked now, every 20 ms or so: the selected ones, and the announced one until it is confirmed; the old primary,
+ * too, when the leader may have died.
+ */
 export const askedForRole = (state: PromotionState, nowMs: number): readonly Address[] => {
   const asked = new Map<string, Address>();
-  if (state.announced !== null) asked.set(addressKey(state.announced.primary), state.announced.primary);
+  const { announced } = state;
+  if (announced !== null) asked.set(addressKey(announced.primary), announced.primary);
+  if (announced?.isLeaderLost === true && announced.from !== null)
+    asked.set(addressKey(announced.from), announced.from);
   for (const { selected, atMs } of Object.values(state.attempts)) {
     if (selected !== null && nowMs - atMs < selectionPatienceMs) asked.set(addressKey(selected), selected);
   }
@@ -93,8 +107,7 @@ export const stepPromotion = (state: PromotionState, input: PromotionInput, nowM
     case 'event':
       return hear(state, input, nowMs);
     case 'deaf':
-      // An abort could have been missed. What is announced is watched by its ROLE and by the others' words.
-      return { state: { ...state, attempts: without(state.attempts, input.sentinel) }, news: [] };
+      return interrupted(state, input.sentinel);
     case 'role':
       return answered(state, input, nowMs);
     case 'majority':
@@ -157,6 +170,20 @@ const isOld = (state: PromotionState, epoch: number | null): boolean => {
   return epoch !== null && epoch < latest;
 };
 
+/** An abort could have been missed. What is announced is watched by ROLE and by the others' words from now on. */
+const interrupted = (state: PromotionState, sentinel: string): PromotionStep => {
+  const { announced } = state;
+  const isLeaderLost = announced?.by === sentinel;
+  return {
+    state: {
+      ...state,
+      attempts: without(state.attempts, sentinel),
+      announced: announced !== null && isLeaderLost ? { ...announced, isLeaderLost } : announced,
+    },
+    news: [],
+  };
+};
+
 const answered = (
   state: PromotionState,
   { at, isPrimary }: { readonly at: Address; readonly isPrimary: boolean },
@@ -167,6 +194,13 @@ const answered = (
     if (announced === null || !sameAddress(announced.primary, at)) return { state, news: [] };
     return retract(state, `${addressKey(at)} says that it is a replica`);
   }
+  if (announced?.isLeaderLost === true && sameAddress(announced.from, at)) {
+    // The others will make the promoted one a replica again: what it was given until then would be lost.
+    return retract(
+      state,
+      `Sentinel ${announced.by}, which led the failover, is gone, and ${addressKey(at)} still serves`,
+    );
+  }
   const found = Object.entries(state.attempts).find(([, attempt]) => sameAddress(attempt.selected, at));
   if (found === undefined) return { state, news: [] };
   const [by, { epoch, from }] = found;
@@ -176,7 +210,7 @@ const answered = (
   const replaced = announced !== null && !sameAddress(announced.primary, at);
   const before = replaced ? retract(state, `${addressKey(at)} was promoted after it`) : { state, news: [] };
   return {
-    state: { ...before.state, announced: { ...announcement, atMs: nowMs, backAtMs: null } },
+    state: { ...before.state, announced: { ...announcement, atMs: nowMs, backAtMs: null, isLeaderLost: false } },
     news: [...before.news, { type: 'announced', ...announcement }],
   };
 };
