@@ -60,6 +60,11 @@ export const replicationConfig = {
     max: 1_099_511_627_776,
     doc: 'How much disk the copies of former primaries of one group may take; the oldest go first.',
   }),
+  redisServer: setting.string({
+    env: 'SWITCHYARD_REDIS_SERVER',
+    default: 'redis-server',
+    doc: 'Program that loads the copies of former primaries, to find out which keys only they had; without it only bytes are counted.',
+  }),
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/replication-manager',

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { createEnforcer } from './enforcer.ts';
 import type { GroupPart, GroupTools } from './group-part.ts';
-import { createSalvageStore, type SalvageStore } from './salvage-store.ts';
+import { createSalvageStore } from './salvage-store.ts';
+import { createSalvages, type Salvages } from './salvages.ts';
 
 /** What may be set. */
 export interface EnforcementSettings {
@@ -10,18 +11,20 @@ export interface EnforcementSettings {
   readonly salvageMs: number;
   /** Of all copies of a group. */
   readonly salvageMaxBytes: number;
+  /** Loads copies to look into them. */
+  readonly redisServer: string;
 }
 
 /** The parts of one group that enforce, and what the API serves of them. */
 export interface Enforcement {
   readonly parts: readonly GroupPart[];
-  readonly salvages: SalvageStore;
+  readonly salvages: Salvages;
 }
 
 /** Makes them; they begin with the group. */
 export const createEnforcement = (tools: GroupTools, settings: EnforcementSettings): Enforcement => {
   const { username, password, tls } = tools.definition.settings;
-  const salvages = createSalvageStore({
+  const store = createSalvageStore({
     directory: join(tools.stateDir, 'salvage'),
     access: {
       ...(username === undefined ? {} : { username }),
@@ -31,11 +34,13 @@ export const createEnforcement = (tools: GroupTools, settings: EnforcementSettin
     maxBytes: settings.salvageMaxBytes,
     clock: tools.clock,
   });
+  const salvages = createSalvages(tools, store, settings.redisServer);
   const enforcer = createEnforcer({
     tools,
     salvageMs: settings.salvageMs,
     takeSalvage: ({ action, admin, deadlineMs }) =>
-      salvages.take({ node: action.node, epoch: action.epoch, admin, deadlineMs }),
+      store.take({ node: action.node, epoch: action.epoch, admin, deadlineMs }),
+    examine: (salvage, divergence) => salvages.examine(salvage, divergence),
   });
   return { parts: [enforcer], salvages };
 };

@@ -3,7 +3,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import type { RedisSalvage } from '@switchyard/protocol';
 import { eventually, startSentinelGroup, type SentinelGroup, type TestRedis } from '@switchyard/testing';
+import { z } from 'zod';
 import { cleanUp, startManager, type TestManager } from './manager-fixture.ts';
+import { storedSalvageSchema, type StoredSalvage } from './salvage-store.ts';
+import { mergedSchema, type Merged } from './salvages.ts';
 
 afterAll(cleanUp, 20_000);
 
@@ -27,6 +30,21 @@ const fencedBy = async (manager: TestManager): Promise<number> => {
 const roleOf = (node: TestRedis): Promise<string | undefined> => node.info('replication', 'role');
 const writes = (from: number, to: number): string =>
   Array.from({ length: to - from }, (_none, at) => `SET lost:${String(from + at)} x\r\n`).join('');
+
+const listedSchema = z.object({ salvages: z.array(storedSalvageSchema) });
+/** The manager that took a copy, and the copy. */
+const salvageOf = (managers: readonly TestManager[]): Promise<{ manager: TestManager; salvage: StoredSalvage }> =>
+  eventually(
+    async () => {
+      for (const manager of managers) {
+        const { body } = await manager.get('/v1/redis/groups/main/salvages');
+        const [salvage] = listedSchema.parse(body).salvages;
+        if (salvage !== undefined) return { manager, salvage };
+      }
+      return null;
+    },
+    { timeoutMs: 10_000 },
+  );
 
 describe('a primary that froze, was replaced, and wakes', () => {
   let group: SentinelGroup;
@@ -55,7 +73,9 @@ describe('a primary that froze, was replaced, and wakes', () => {
     old.resume();
     await eventually(async () => expect(await roleOf(old)).toBe('slave'), { timeoutMs: 8_000 });
     expect(client.acked()).toBe(200);
-    expect((await Promise.all(managers.map(fencedBy))).reduce((sum, one) => sum + one)).toBeGreaterThan(0);
+    await eventually(async () =>
+      expect((await Promise.all(managers.map(fencedBy))).reduce((sum, one) => sum + one)).toBeGreaterThan(0),
+    );
 
     await eventually(async () => expect((await managers[0]?.group())?.state).toBe('ok'), { timeoutMs: 20_000 });
     expect(await roleOf(primary)).toBe('master');
@@ -76,6 +96,54 @@ describe('a primary that froze, was replaced, and wakes', () => {
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     client.socket.destroy();
   }, 60_000);
+
+  it('has exactly its 200 keys listed, in the history and with the copy', async () => {
+    const expected = Array.from({ length: 200 }, (_none, at) => `lost:${String(at)}`).sort();
+    const { manager, salvage } = await salvageOf(managers);
+    const entry = await eventually(
+      async () => (await manager.history()).find(({ divergence }) => (divergence?.keys.length ?? 0) > 0) ?? null,
+      { timeoutMs: 20_000 },
+    );
+    expect(entry.divergence?.keys.filter((key) => key.startsWith('lost:')).toSorted()).toEqual(expected);
+    expect(entry.divergence?.truncated).toBe(false);
+    // The manager's own probe and the group's own keys are all that may be there besides.
+    expect(entry.divergence?.keys.filter((key) => !/^lost:|switchyard/.test(key))).toEqual([]);
+    const { body } = await manager.get(`/v1/redis/groups/main/salvages/${salvage.id}`);
+    const { comparison } = storedSalvageSchema.parse(body);
+    const there = comparison?.keys.filter(({ kind }) => kind === 'only-there').map(({ key }) => key);
+    expect(there?.filter((key) => key.startsWith('lost:')).toSorted()).toEqual(expected);
+  }, 40_000);
+
+  it('gets them back on request: those that are gone, and with overwrite those that are there', async () => {
+    const { manager, salvage } = await salvageOf(managers);
+    const primary = await group.primary();
+    await primary.cli('SET', 'lost:7', 'newer');
+    const merge = async (body: object): Promise<Merged> => {
+      const answer = await manager.get(`/v1/redis/groups/main/salvages/${salvage.id}/merge`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(30_000),
+      });
+      expect(answer).toMatchObject({ status: 200 });
+      return mergedSchema.parse(answer.body);
+    };
+    const keys = ['lost:7', 'lost:8', 'lost:9', 'nobody'];
+    expect(await merge({ keys, dryRun: true })).toMatchObject({ merged: ['lost:8', 'lost:9'], kept: ['lost:7'] });
+    expect(await primary.cli('EXISTS', 'lost:8')).toBe(0);
+    expect(await merge({ keys })).toMatchObject({
+      merged: ['lost:8', 'lost:9'],
+      kept: ['lost:7'],
+      failed: [{ key: 'nobody' }],
+    });
+    expect(await primary.cli('GET', 'lost:8')).toBe('x');
+    expect(await primary.cli('GET', 'lost:7')).toBe('newer');
+    expect(await merge({ keys, overwrite: true })).toMatchObject({ merged: ['lost:7'], kept: [] });
+    expect(await primary.cli('GET', 'lost:7')).toBe('x');
+    const removed = await manager.get(`/v1/redis/groups/main/salvages/${salvage.id}`, { method: 'DELETE' });
+    expect(removed.status).toBe(204);
+    await expect(stat(salvage.file)).rejects.toThrow('ENOENT');
+  }, 40_000);
 
   it('takes no further writes, and its clients are sent away', async () => {
     await expect(old.cli('SET', 'a', 'b')).rejects.toThrow('READONLY');

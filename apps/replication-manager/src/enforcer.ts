@@ -15,6 +15,7 @@ import {
   type GroupProblem,
   type NodeObservation,
 } from '@switchyard/replication';
+import type { RedisDivergence, RedisSalvage } from '@switchyard/protocol';
 import type { RedisNodeAdmin } from '@switchyard/redis';
 import { createAmendments } from './enforcer-amendments.ts';
 import { demote, fence, type Fenced, type TakeSalvage } from './enforcer-fence.ts';
@@ -26,6 +27,8 @@ export interface EnforcerOptions {
   readonly tools: GroupTools;
   readonly takeSalvage: TakeSalvage;
   readonly salvageMs: number;
+  /** Finds out which keys differ; never rejects. */
+  readonly examine: (salvage: RedisSalvage, divergence: RedisDivergence) => Promise<RedisDivergence>;
 }
 
 /** After a failure, so that a node that refuses is not asked all the time. */
@@ -42,7 +45,7 @@ interface Work {
 }
 
 /** The enforcer of a group; without `manages` it does nothing, ever. */
-export const createEnforcer = ({ tools, takeSalvage, salvageMs }: EnforcerOptions): GroupPart => {
+export const createEnforcer = ({ tools, takeSalvage, salvageMs, examine }: EnforcerOptions): GroupPart => {
   const { definition, observer, gate, clock, logger, metrics } = tools;
   const group = definition.name;
   const amendments = createAmendments(tools.history, clock);
@@ -92,11 +95,14 @@ export const createEnforcer = ({ tools, takeSalvage, salvageMs }: EnforcerOption
       { group, node: action.node.name, epoch: action.epoch, because: action.because, ...divergence, unsaved, tookMs },
       'redis.fenced',
     );
+    const found = { node: action.node.name, bytes: divergence.bytes, keys: [], truncated: false, detail };
     amendments.add(action, {
-      divergence: { node: action.node.name, bytes: divergence.bytes, keys: [], truncated: false, detail },
+      divergence: found,
       ...(salvage === null ? {} : { salvage }),
       notes: [`${action.node.name} was fenced in ${String(tookMs)} ms: ${action.because}`],
     });
+    if (salvage === null) return;
+    void examine(salvage, found).then((examined) => amendments.add(action, { divergence: examined }));
   };
 
   const carryOut = async (action: EnforcementAction, admin: RedisNodeAdmin, node: NodeObservation): Promise<void> => {

@@ -17,6 +17,7 @@ import { mainGroup } from './main-group.ts';
 import { redisOperationRoutes } from './redis-operation-routes.ts';
 import { createRedisOperations } from './redis-operations.ts';
 import { redisRoutes } from './routes.ts';
+import { salvageRoutes } from './salvage-routes.ts';
 
 await runService('replication-manager', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
   const config = loadConfig(replicationConfig, { env, app: 'replication' });
@@ -47,7 +48,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     app: createApi({
       title: 'Switchyard replication-manager',
       version,
-      routes: [...redisRoutes(groups), ...groupRoutes({ groups, clock, logger }), ...redisOperationRoutes(operations)],
+      routes: [...redisRoutes(groups), ...salvageRoutes(groups), ...groupRoutes({ groups, clock, logger }), ...redisOperationRoutes(operations)],
       health,
       metrics,
       logger,

@@ -5,19 +5,38 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { decodeJson, redisDivergenceSchema, redisSalvageSchema, type RedisSalvage } from '@switchyard/protocol';
+import { decodeJson, redisSalvageSchema, type RedisSalvage } from '@switchyard/protocol';
 import type { Address } from '@switchyard/replication';
 import { fetchSnapshot } from '@switchyard/replication-link';
 import type { RedisNodeAdmin, RedisAccess } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
 import { z } from 'zod';
+import type { Comparison } from './salvage-compare.ts';
 
 /** What lies beside the copy. */
-export const storedSalvageSchema = redisSalvageSchema.extend({
-  epoch: z.int(),
-  /** The database number and the key, in hex: keys are bytes. */
-  divergence: redisDivergenceSchema.nullable(),
-});
+export const storedSalvageSchema = redisSalvageSchema
+  .extend({
+    epoch: z.int(),
+    /** compared with the primary of that time; null when it was not */
+    comparison: z
+      .object({
+        keys: z.array(
+          z.object({
+            db: z.int(),
+            /** as it is, or in hex when it is no plain text */
+            key: z.string(),
+            hex: z.string(),
+            /** the primary has none of that name, or another content, older or newer */
+            kind: z.enum(['only-there', 'different']),
+          }),
+        ),
+        /** more keys differ than are listed */
+        truncated: z.boolean(),
+        compared: z.int(),
+      })
+      .nullable(),
+  })
+  .meta({ id: 'RedisStoredSalvage' });
 /** A copy and what is known about it. */
 export type StoredSalvage = z.infer<typeof storedSalvageSchema>;
 
@@ -29,7 +48,7 @@ export interface SalvageStore {
   /** Copies the data of a node that takes no writes. Rejects when it does not come to an end in time, or is too large. */
   take(request: TakeRequest): Promise<RedisSalvage>;
   /** Keeps what was found out about it. */
-  describe(id: string, divergence: StoredSalvage['divergence']): Promise<void>;
+  describe(id: string, comparison: Comparison): Promise<void>;
   /** False when there is none. */
   remove(id: string): Promise<boolean>;
 }
@@ -94,9 +113,9 @@ export const createSalvageStore = ({ directory, access, maxBytes, clock }: Salva
   return {
     list,
     get: read,
-    describe: async (id, divergence) => {
+    describe: async (id, comparison) => {
       const salvage = await read(id);
-      if (salvage !== undefined) await write({ ...salvage, divergence });
+      if (salvage !== undefined) await write({ ...salvage, comparison: { ...comparison, keys: [...comparison.keys] } });
     },
     async remove(id) {
       if ((await read(id)) === undefined) return false;
@@ -128,7 +147,7 @@ export const createSalvageStore = ({ directory, access, maxBytes, clock }: Salva
         await pipeline(snapshot.rdb, counted, createWriteStream(`${file}.new`, { mode: 0o600, flush: true }));
         await rename(`${file}.new`, file);
         const salvage = { id, node: node.name, file, sizeBytes, sha256: hash.digest('hex'), takenAtMs };
-        await write({ ...salvage, epoch, divergence: null });
+        await write({ ...salvage, epoch, comparison: null });
         await makeRoom();
         return salvage;
       } catch (error) {
