@@ -17,6 +17,7 @@ import { createClusterWatch, type ClusterWatch } from './cluster-watch.ts';
 import { createGroupMetrics } from './group-metrics.ts';
 import type { GroupDefinition, GroupPart, GroupTools } from './group-part.ts';
 import { createGroupWatch, type GroupWatch } from './group-watch.ts';
+import { createHealthPolicy, type HealthPolicy } from './health-policy.ts';
 import { createHistory, type History } from './history.ts';
 import { createJournal } from './journal.ts';
 import { createObserver, type Observer } from './observer.ts';
@@ -31,6 +32,7 @@ export interface Group extends Component {
   /** Of a Redis Cluster only: its shards, as they were last seen. */
   readonly cluster: Pick<ClusterWatch, 'facts'> | null;
   readonly enforcement: Enforcement;
+  readonly health: HealthPolicy;
   view(): RedisGroupView;
   start(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
@@ -106,7 +108,8 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     wake: () => watch.turn(),
   };
   const enforcement = createEnforcement(tools, surroundings.enforcement);
-  const parts: readonly GroupPart[] = [...enforcement.parts];
+  const healthPolicy = createHealthPolicy(tools);
+  const parts: readonly GroupPart[] = [...enforcement.parts, healthPolicy];
   const counted = createGroupMetrics(metrics, name);
   const common = { definition, history, metrics: counted, health, pollMs, clock, logger };
   const clusterWatch = clusterObserver && createClusterWatch({ ...common, observer: clusterObserver });
@@ -118,6 +121,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     tools,
     cluster: clusterWatch,
     enforcement,
+    health: healthPolicy,
     view: () => watch.view(),
     async start(signal) {
       await mkdir(stateDir, { recursive: true }).catch((error: unknown) =>

@@ -13,6 +13,7 @@ import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { replicationConfig } from './config.ts';
 import { groupRoutes } from './group-routes.ts';
 import { createGroups } from './groups.ts';
+import { healthPolicyRoutes } from './health-policy-routes.ts';
 import { mainGroup } from './main-group.ts';
 import { redisOperationRoutes } from './redis-operation-routes.ts';
 import { createRedisOperations } from './redis-operations.ts';
@@ -48,7 +49,13 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     app: createApi({
       title: 'Switchyard replication-manager',
       version,
-      routes: [...redisRoutes(groups), ...salvageRoutes(groups), ...groupRoutes({ groups, clock, logger }), ...redisOperationRoutes(operations)],
+      routes: [
+        ...redisRoutes(groups),
+        ...salvageRoutes(groups),
+        ...groupRoutes({ groups, clock, logger }),
+        ...redisOperationRoutes(operations),
+        ...healthPolicyRoutes(groups, operations),
+      ],
       health,
       metrics,
       logger,

@@ -20,6 +20,8 @@ export interface Observer {
   start(): void;
   /** Asks everybody who does not owe an answer; never waits. */
   poll(): void;
+  /** With their next answers all nodes tell their settings, too. */
+  refresh(): void;
   /** The latest answers. */
   observe(): GroupObservation;
   /** The direct connection to a node of the group. */
@@ -124,6 +126,9 @@ export const createObserver = (options: ObserverOptions): Observer => {
       forget();
       for (const node of nodes.values()) node.poll();
       for (const sentinel of sentinels.values()) sentinel.poll();
+    },
+    refresh() {
+      for (const node of nodes.values()) node.refresh();
     },
     observe: () => ({
       name: settings.group,

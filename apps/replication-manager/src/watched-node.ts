@@ -1,5 +1,14 @@
 // What did one Redis node say last? Asks it again and again, one question at a time, and keeps the latest answer.
-import { parseInfo, type Endpoint, type Failure, type NodeObservation } from '@switchyard/replication';
+import {
+  parseInfo,
+  parseSettings,
+  parseVitals,
+  watchedSettings,
+  type Endpoint,
+  type Failure,
+  type NodeObservation,
+  type NodeSettings,
+} from '@switchyard/replication';
 import { RedisNodeError, type RedisNodeAdmin } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
 
@@ -11,6 +20,8 @@ export interface WatchedNode {
   observation(): NodeObservation;
   /** Asks, unless the last question is still open. */
   poll(): void;
+  /** With the next answer its settings are read, too, however lately they were. */
+  refresh(): void;
   close(): void;
 }
 
@@ -40,8 +51,8 @@ export const watchNode = (options: {
     if (clock.monotonicMs() - settingsAskedAtMs < settingsEveryMs) return;
     settingsAskedAtMs = clock.monotonicMs();
     // Without the permission for CONFIG it stays unknown; that is no failure of the node.
-    const savePoints = await admin.configGet('save').catch(() => undefined);
-    observation = { ...observation, savePoints: savePoints ?? null };
+    const config = await readSettings(admin).catch(() => null);
+    observation = { ...observation, config, savePoints: config?.['save'] ?? null };
   };
 
   /** Sentinel closes all connections of a node whose role it changes: that alone does not mean that the node is gone. */
@@ -53,10 +64,21 @@ export const watchNode = (options: {
 
   const ask = async (): Promise<void> => {
     try {
-      const info = parseInfo(await askTwice());
+      const text = await askTwice();
+      const info = parseInfo(text);
       const isBack = observation.failure !== null;
-      observation = { ...observation, info, answeredAtMs: clock.monotonicMs(), failure: null };
-      if (isBack) onTurn();
+      observation = {
+        ...observation,
+        info,
+        vitals: parseVitals(text),
+        answeredAtMs: clock.monotonicMs(),
+        failure: null,
+      };
+      if (isBack) {
+        // Restarted, it may have other settings.
+        settingsAskedAtMs = -Infinity;
+        onTurn();
+      }
       await askSettings();
     } catch (error) {
       const failure = failureOf(error);
@@ -77,9 +99,21 @@ export const watchNode = (options: {
         asking = false;
       });
     },
+    refresh() {
+      settingsAskedAtMs = -Infinity;
+    },
     close: () => admin.close(),
   };
 };
+
+/** What is watched of the settings of a node, in one question; before 7.0 only with all the others. */
+export const readSettings = async (admin: RedisNodeAdmin): Promise<NodeSettings | null> =>
+  parseSettings(
+    await admin.call('CONFIG', 'GET', ...watchedSettings).catch((error: unknown) => {
+      if (failureOf(error).kind !== 'refused') throw error;
+      return admin.call('CONFIG', 'GET', '*');
+    }),
+  );
 
 /** The failure of a question as data. */
 export const failureOf = (error: unknown): Failure =>

@@ -1,5 +1,6 @@
 // What does replication-manager tell about a group of Redis nodes?
 import { z } from 'zod';
+import { redisCheckSummarySchema } from './redis-check.ts';
 
 /** String that expires: the time of the last probe write to the primary. In the one slot of all our keys (see keys.ts). */
 export const redisProbeKey = '{switchyard}:probe';
@@ -38,6 +39,8 @@ export const redisNodeViewSchema = z
     eligible: z.boolean(),
     reason: z.string().nullable(),
     seenAgoMs: z.number().nullable(),
+    /** what keeps data or costs it, as CONFIG GET says it; null when the node does not let us read it */
+    settings: z.record(z.string(), z.string()).nullable().optional(),
   })
   .meta({ id: 'RedisNode' });
 export type RedisNodeView = z.infer<typeof redisNodeViewSchema>;
@@ -95,6 +98,8 @@ export const redisGroupViewSchema = z
     manage: z.enum(['observe', 'manage']).optional(),
     /** what counts more when the last replica is lost: to go on taking writes, or that each write has a second copy */
     policy: z.enum(['availability', 'consistency']).optional(),
+    /** whether the data is the same on all nodes, when it was compared last; null: not yet */
+    lastCheck: redisCheckSummarySchema.nullable().optional(),
     observedAt: z.iso.datetime(),
   })
   .meta({ id: 'RedisGroup' });

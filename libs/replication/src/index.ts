@@ -18,6 +18,10 @@ export { divergenceOf } from './divergence.ts';
 export type { Divergence } from './divergence.ts';
 export { enforcementState, fenceOf, stepEnforcement } from './enforcement.ts';
 export type { EnforcementAction, EnforcementInput, EnforcementState, EnforcementStep } from './enforcement.ts';
+export { bucketBits, bucketOf, createKeySums, differingBuckets } from './consistency-sums.ts';
+export type { KeySums } from './consistency-sums.ts';
+export { differenceKind, judgeKey, noSuspicion } from './consistency-suspects.ts';
+export type { DifferenceKind, Judgement, KeyReading, KeyState, Suspicion } from './consistency-suspects.ts';
 export { inTransition, settleMs, step } from './failover-follower.ts';
 export type { FollowerInput, FollowerStep } from './failover-follower.ts';
 export { failoverPhases, followerState, waitsFor } from './failover-state.ts';
@@ -88,3 +92,9 @@ export type {
   SwitchoverWait,
   SwitchoverWay,
 } from './switchover-plan.ts';
+export { preflight, wayOf } from './switchover-preflight.ts';
+export type { Preflight } from './switchover-preflight.ts';
+export type { PreflightFacts, SentinelReading, SwitchoverCheck } from './switchover-check.ts';
+export { readSettings, switchoverReading } from './switchover-reading.ts';
+export type { SwitchoverReading } from './switchover-reading.ts';
+export { applicationClients, lookAtAll, lookAtNode, planSwitchover } from './switchover-look.ts';

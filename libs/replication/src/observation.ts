@@ -1,5 +1,6 @@
 // What was seen of a group, and when? The raw material of topology and of the failover follower.
 import type { Address, Endpoint } from './address.ts';
+import type { NodeSettings, NodeVitals } from './health-policy-facts.ts';
 import type { NodeInfo } from './info-parser.ts';
 import type { SentinelPeer, SentinelReplica, SentinelView } from './sentinel-parser.ts';
 
@@ -18,6 +19,10 @@ export interface NodeObservation extends Endpoint {
   readonly info: NodeInfo | null;
   /** CONFIG GET save: empty = no RDB snapshots; null = not known (not asked yet, or not allowed to ask). */
   readonly savePoints: string | null;
+  /** Memory, disk and forks, as of the last answer. */
+  readonly vitals?: NodeVitals | null;
+  /** CONFIG GET of what is watched; null when we may not ask. */
+  readonly config?: NodeSettings | null;
   readonly answeredAtMs: number | null;
   /** Of the last question; null when it was answered. */
   readonly failure: Failure | null;

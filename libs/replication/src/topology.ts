@@ -81,6 +81,7 @@ const nodeView = (node: NodeObservation, context: NodeContext): RedisNodeView =>
     eligible: fitness.eligible,
     reason: fitness.reason,
     seenAgoMs: node.answeredAtMs === null ? null : Math.max(0, Math.round(nowMs - node.answeredAtMs)),
+    ...(node.config === undefined ? {} : { settings: node.config === null ? null : { ...node.config } }),
   };
 };
 
