@@ -65,6 +65,20 @@ export const replicationConfig = {
     default: 'redis-server',
     doc: 'Program that loads the copies of former primaries, to find out which keys only they had; without it only bytes are counted.',
   }),
+  checkEveryMs: setting.durationMs({
+    env: 'SWITCHYARD_REPLICATION_CHECK_EVERY_MS',
+    default: 21_600_000,
+    min: 0,
+    max: 2_592_000_000,
+    doc: 'How often the data of all nodes is compared in the background, while the group is well and nobody works on it; 0: never.',
+  }),
+  checkDutyPercent: setting.integer({
+    env: 'SWITCHYARD_REPLICATION_CHECK_DUTY_PERCENT',
+    default: 4,
+    min: 1,
+    max: 100,
+    doc: 'Share of the time in which the background comparison reads from a node; the rest is pauses.',
+  }),
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/replication-manager',

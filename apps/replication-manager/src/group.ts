@@ -14,6 +14,7 @@ import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runt
 import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
 import { createClusterObserver } from './cluster-observer.ts';
 import { createClusterWatch, type ClusterWatch } from './cluster-watch.ts';
+import { createConsistency, type Consistency, type ConsistencySettings } from './consistency.ts';
 import { createGroupMetrics } from './group-metrics.ts';
 import type { GroupDefinition, GroupPart, GroupTools } from './group-part.ts';
 import { createGroupWatch, type GroupWatch } from './group-watch.ts';
@@ -32,6 +33,7 @@ export interface Group extends Component {
   /** Of a Redis Cluster only: its shards, as they were last seen. */
   readonly cluster: Pick<ClusterWatch, 'facts'> | null;
   readonly enforcement: Enforcement;
+  readonly consistency: Consistency;
   readonly health: HealthPolicy;
   view(): RedisGroupView;
   start(signal: AbortSignal): Promise<void>;
@@ -47,6 +49,7 @@ export interface GroupSurroundings {
   readonly stateDir: string;
   readonly pollMs: number;
   readonly enforcement: EnforcementSettings;
+  readonly consistency: ConsistencySettings;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -108,8 +111,9 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     wake: () => watch.turn(),
   };
   const enforcement = createEnforcement(tools, surroundings.enforcement);
+  const consistency = createConsistency(tools, surroundings.consistency, () => watch.view());
   const healthPolicy = createHealthPolicy(tools);
-  const parts: readonly GroupPart[] = [...enforcement.parts, healthPolicy];
+  const parts: readonly GroupPart[] = [...enforcement.parts, healthPolicy, consistency.part];
   const counted = createGroupMetrics(metrics, name);
   const common = { definition, history, metrics: counted, health, pollMs, clock, logger };
   const clusterWatch = clusterObserver && createClusterWatch({ ...common, observer: clusterObserver });
@@ -121,8 +125,9 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     tools,
     cluster: clusterWatch,
     enforcement,
+    consistency,
     health: healthPolicy,
-    view: () => watch.view(),
+    view: () => ({ ...watch.view(), lastCheck: consistency.last() }),
     async start(signal) {
       await mkdir(stateDir, { recursive: true }).catch((error: unknown) =>
         logger.error({ group: name, err: error }, 'group.state_dir_unusable'),

@@ -12,6 +12,7 @@ import {
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { replicationConfig } from './config.ts';
 import { groupRoutes } from './group-routes.ts';
+import { consistencyRoutes } from './consistency-routes.ts';
 import { createGroups } from './groups.ts';
 import { healthPolicyRoutes } from './health-policy-routes.ts';
 import { mainGroup } from './main-group.ts';
@@ -36,6 +37,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     stateDir: config.stateDir,
     pollMs: config.pollMs,
     enforcement: config,
+    consistency: config,
     clock,
     logger,
     metrics,
@@ -54,6 +56,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
         ...salvageRoutes(groups),
         ...groupRoutes({ groups, clock, logger }),
         ...redisOperationRoutes(operations),
+        ...consistencyRoutes(groups, { operations, clock }),
         ...healthPolicyRoutes(groups, operations),
       ],
       health,

@@ -99,6 +99,21 @@ export type { RouteView, TrafficRoute } from './route.ts';
 export { eventDataSchemas, eventSchema, eventTypes, evidenceSchema } from './event.ts';
 export type { EventData, EventType, Evidence, NewEvent, SwitchyardEvent } from './event.ts';
 export {
+  redisCheckInputSchema,
+  redisCheckSchema,
+  redisCheckSummarySchema,
+  redisKeyDifferenceSchema,
+  redisNodeCheckSchema,
+  redisResyncInputSchema,
+} from './redis-check.ts';
+export type {
+  RedisCheck,
+  RedisCheckInput,
+  RedisCheckSummary,
+  RedisKeyDifference,
+  RedisNodeCheck,
+} from './redis-check.ts';
+export {
   redisAddressSchema,
   redisDivergenceSchema,
   redisFailoverAmendmentSchema,

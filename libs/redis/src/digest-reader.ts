@@ -20,8 +20,8 @@ export interface DigestReader {
   databases(): Promise<ReadonlyMap<number, number>>;
   /** Reads everything: `onHashes` gets 36 hex digits a key, 12 of its name and 24 of its entry, in no order. */
   scan(database: number, onHashes: (hashes: string) => void): Promise<void>;
-  /** The names of all keys, some maybe twice. */
-  names(database: number, onNames: (names: readonly Buffer[]) => void): Promise<void>;
+  /** The names of all keys, some maybe twice, until `onNames` answers false. */
+  names(database: number, onNames: (names: readonly Buffer[]) => boolean | void): Promise<void>;
   /** These keys as they are now, and the time by the node's clock; `content` leaves the expiry out of the hash. */
   keys(
     database: number,
@@ -172,7 +172,7 @@ export const openDigestReader = async (
           namesPace,
         );
         cursor = String(reply[0]);
-        onNames(reply[1] as Buffer[]);
+        if (onNames(reply[1] as Buffer[]) === false) return;
       } while (cursor !== '0');
     },
     async describe(database, name) {
