@@ -193,7 +193,8 @@ const sentinelProblems = (context: AdmissionInput, members: Members): readonly A
     const make = needed || !members.sentinels.some((at) => isAware(survey, at, name)) ? refused : warned;
     found.push(make('primary_away', detail, 'start it, or let the Sentinels that know the group fail over first'));
   }
-  if (unaware.length > 0 && input.manage === 'observe') {
+  // Without a primary it is said already that nobody knows the group.
+  if (unaware.length > 0 && primary !== null && input.manage === 'observe') {
     const list = unaware.map(addressKey).join(', ');
     const allUnaware = unaware.length === sentinels.length;
     const next = 'PUT it with "manage": "manage" and they are told; or SENTINEL MONITOR by hand';
