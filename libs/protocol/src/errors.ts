@@ -76,6 +76,12 @@ export const errorTable = Object.freeze({
     true,
     'try again shortly; GET /v1/redis/groups shows its state',
   ),
+  not_replicated: facts(
+    503,
+    'Not known to be replicated',
+    true,
+    'read the current state; send it again where doing it twice does no harm',
+  ),
   not_ready: facts(503, 'The service is not ready yet', true, 'see /readyz?verbose for what it waits on'),
   no_primary: facts(503, 'No primary is known', true, 'GET /v1/redis/groups/{group} names each node and its problem'),
   no_replica: facts(

@@ -33,8 +33,20 @@ export function isRedisUnavailable(error: unknown): boolean {
   );
 }
 
+/** A write that is not known to be as safe as was asked, or was not carried out; the refusal says which. */
+export class UnconfirmedError extends Error {
+  override readonly name = 'UnconfirmedError';
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    super(refusal.detail);
+    this.refusal = refusal;
+  }
+}
+
 /** The refusal for an error that means "Redis is away"; undefined for every other error. */
 export function redisRefusal(error: unknown): Refusal | undefined {
+  if (error instanceof UnconfirmedError) return error.refusal;
   if (!isRedisUnavailable(error)) return undefined;
   const { message, code } = error as Error & { readonly code?: unknown };
   // the errors of several addresses of one host come as one without a message
