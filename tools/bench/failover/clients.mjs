@@ -29,7 +29,7 @@ export function openClient(kind, place) {
   if (kind === 'ours') {
     const connections = ownConnections(place);
     const redis = connections.connect('commands');
-    return { redis, close: () => connections.stop() };
+    return { redis, connections, close: () => connections.stop() };
   }
   const redis = new Redis(optionsOf(kind, place));
   // errors come with each command, too

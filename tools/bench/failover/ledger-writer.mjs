@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { openClient } from './clients.mjs';
 import { nowMs } from './monotonic.mjs';
-import { replicatedWrites } from './replicated-writes.mjs';
+import { groupCommit, waited } from './replicated-writes.mjs';
 
 const {
   client: kind,
@@ -24,10 +24,15 @@ const errors = new Map();
 const stopper = new AbortController();
 
 process.on('disconnect', () => process.exit(0));
-const { redis, close } = openClient(kind, place);
-const write = level === 'replicated' ? await replicatedWrites(kind, redis) : (key, value) => redis.set(key, value);
+const { redis, connections, close } = openClient(kind, place);
+const write = writeAt(level);
 const going = Array.from({ length: loops }, (_none, loop) => run(loop));
 process.on('message', (message) => void answer(message));
+
+function writeAt(wanted) {
+  if (wanted !== 'replicated') return (key, value) => redis.set(key, value);
+  return connections === undefined ? (key, value) => waited(redis, key, value) : groupCommit(connections);
+}
 
 async function run(loop) {
   for (let number = 0; !stopper.signal.aborted && acked.loop.length < mostAcked; number += 1) {
