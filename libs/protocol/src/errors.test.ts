@@ -23,6 +23,7 @@ const promised = {
   not_found: 404,
   not_implemented: 501,
   not_ready: 503,
+  not_replicated: 503,
   overloaded: 503,
   redis_unavailable: 503,
   refused_for_safety: 409,

@@ -192,10 +192,10 @@ describe('writes to a group whose replicas are far away', () => {
         const acked: string[] = [];
         const told = { acknowledged: 0, unconfirmed: 0, refused: 0 };
         const epochs = new Set<number | null>();
-        let isOver = false;
+        const over = new AbortController();
         const ledger = async (id: number): Promise<void> => {
-          for (let n = 0; !isOver; n += 1) {
-            const key = `w${id}:${n}`;
+          for (let n = 0; !over.signal.aborted; n += 1) {
+            const key = `w${String(id)}:${String(n)}`;
             const outcome = await writer.write(['SET', key, 'x']);
             told[outcome.type] += 1;
             if (outcome.type === 'acknowledged') {
@@ -214,13 +214,13 @@ describe('writes to a group whose replicas are far away', () => {
         await eventually(async () => (await group.primary()) !== first && acked.length > before + 500, {
           timeoutMs: 40_000,
         });
-        isOver = true;
+        over.abort();
         await Promise.all(ledgers);
         const now = await group.primary();
         const missing = [];
         for (const key of acked) if ((await now.redis.cli('EXISTS', key)) !== 1) missing.push(key);
         process.stdout.write(
-          `${delayMs} ms: ${JSON.stringify(told)}, missing ${missing.length}, epochs ${[...epochs]}\n`,
+          `${String(delayMs)} ms: ${JSON.stringify({ ...told, missing: missing.length, epochs: [...epochs] })}\n`,
         );
         expect(missing).toEqual([]);
         expect(epochs.size).toBeGreaterThanOrEqual(2);
