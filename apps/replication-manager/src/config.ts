@@ -60,6 +60,13 @@ export const replicationConfig = {
     max: 1_099_511_627_776,
     doc: 'How much disk the copies of former primaries of one group may take; the oldest go first.',
   }),
+  minReplicasMaxLagMs: setting.durationMs({
+    env: 'SWITCHYARD_REPLICATION_MIN_REPLICAS_MAX_LAG_MS',
+    default: 3_000,
+    min: 1_000,
+    max: 60_000,
+    doc: 'A primary that is cut off from all its replicas stops taking writes after so long. Redis counts in whole seconds; a limit that an operator set on the node stays.',
+  }),
   redisServer: setting.string({
     env: 'SWITCHYARD_REDIS_SERVER',
     default: 'redis-server',

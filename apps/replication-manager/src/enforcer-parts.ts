@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { createEnforcer } from './enforcer.ts';
 import type { GroupPart, GroupTools } from './group-part.ts';
+import { createMinReplicas } from './min-replicas-part.ts';
 import { createSalvageStore } from './salvage-store.ts';
 import { createSalvages, type Salvages } from './salvages.ts';
 
@@ -11,6 +12,8 @@ export interface EnforcementSettings {
   readonly salvageMs: number;
   /** Of all copies of a group. */
   readonly salvageMaxBytes: number;
+  /** A replica that acknowledged within this time counts as in step. */
+  readonly minReplicasMaxLagMs: number;
   /** Loads copies to look into them. */
   readonly redisServer: string;
 }
@@ -42,5 +45,5 @@ export const createEnforcement = (tools: GroupTools, settings: EnforcementSettin
       store.take({ node: action.node, epoch: action.epoch, admin, deadlineMs }),
     examine: (salvage, divergence) => salvages.examine(salvage, divergence),
   });
-  return { parts: [enforcer], salvages };
+  return { parts: [enforcer, createMinReplicas(tools, settings.minReplicasMaxLagMs)], salvages };
 };

@@ -2,6 +2,8 @@
 export { addressKey, sameAddress } from './address.ts';
 export type { Address, Endpoint } from './address.ts';
 export { pickPrimary, pickReplica } from './address-pick.ts';
+export { goodReplicas, minReplicasState, operatorsFloor, stepMinReplicas } from './min-replicas.ts';
+export type { MinReplicas, MinReplicasState } from './min-replicas.ts';
 export { admit } from './admission.ts';
 export type { Admission } from './admission.ts';
 export { addressOf, identityOf, isNode, isSentinel, knownAs, seedOf, surveyedAt } from './admission-survey.ts';
