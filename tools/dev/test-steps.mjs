@@ -4,14 +4,24 @@ import { join } from 'node:path';
 
 // Integration tests start real processes: too slow for the fast part. (No shell character, nx passes it through one.)
 const unitOnly = '--testPathIgnorePatterns=[.]int[.]test[.]ts';
+// Of the end-to-end tests, what the kind of Redis matters for most: three minutes instead of seven.
+const clusterCore = 'scenarios/(redis|catalog|crash)[.]e2e';
+
+const endToEndCommand = (results, pattern) =>
+  `node node_modules/jest/bin/jest.js --config apps/e2e/jest.config.mjs --rootDir apps/e2e
+    --runInBand --json --outputFile=apps/e2e/${results} ${pattern}`
+    .trim()
+    .split(/\s+/);
+const jestOptions = '--experimental-vm-modules --disable-warning=ExperimentalWarning';
 
 /**
  * The steps for these options. Each: `{ name, command, counts, minutes, env? }`; `counts` says what is counted: the
  * step itself ('step'), tests in node's TAP output ('tap'), or tests in Jest's result files ('jest', with `results`, a
  * list of folders under which `file` lies in each project).
- * @param {{ root: string, fast: boolean, projects?: string }} options
+ * With `redisKind` 'cluster' all end-to-end tests run on a Redis Cluster, and none on Sentinels.
+ * @param {{ root: string, fast: boolean, projects?: string, redisKind?: string }} options
  */
-export function testSteps({ root, fast, projects }) {
+export function testSteps({ root, fast, projects, redisKind = 'sentinel' }) {
   const only = projects === undefined ? [] : ['-p', projects];
   const nx = (target, ...more) => ['nx', 'run-many', '-t', target, ...only, ...more];
   const has = (path) => existsSync(join(root, path));
@@ -46,14 +56,23 @@ export function testSteps({ root, fast, projects }) {
       minutes: 10,
     },
     endToEnd &&
-      has('apps/e2e/jest.config.mjs') && {
+      has('apps/e2e/jest.config.mjs') &&
+      redisKind !== 'cluster' && {
         name: 'end-to-end tests',
-        command: `node node_modules/jest/bin/jest.js --config apps/e2e/jest.config.mjs --rootDir apps/e2e
-          --runInBand --json --outputFile=apps/e2e/.results/e2e.json`.split(/\s+/),
-        env: { NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning' },
+        command: endToEndCommand('.results/e2e.json', ''),
+        env: { NODE_OPTIONS: jestOptions },
         counts: 'jest',
         results: { folders: ['apps'], file: '.results/e2e.json' },
         minutes: 10,
+      },
+    endToEnd &&
+      has('apps/e2e/jest.config.mjs') && {
+        name: 'end-to-end tests on a Redis Cluster',
+        command: endToEndCommand('.results/e2e-cluster.json', redisKind === 'cluster' ? '' : clusterCore),
+        env: { NODE_OPTIONS: jestOptions, SWITCHYARD_REDIS_KIND: 'cluster' },
+        counts: 'jest',
+        results: { folders: ['apps'], file: '.results/e2e-cluster.json' },
+        minutes: 12,
       },
     // Ends with code 77 and the reason as its last line where no container engine can be had.
     endToEnd &&

@@ -11,6 +11,8 @@ const usage = `Usage: npm test [-- OPTIONS]     (npm run check: the same with --
 
   --fast            format, lint, house rules, types, unit tests; nothing that starts processes for long
   -p, --projects A,B  only these projects, for instance -p @switchyard/registry (format and lint stay whole)
+  SWITCHYARD_REDIS_KIND=cluster npm test -- -p @switchyard/e2e
+                    all end-to-end tests on a Redis Cluster (otherwise the core of them runs there, after all on Sentinels)
   --minutes N       give up after so many minutes in all (default 60)`;
 
 const stopper = new AbortController();
@@ -52,7 +54,8 @@ async function main({ fast, projects, minutes }) {
     console.log('0 passed, 1 failed');
     return 1;
   }
-  const steps = testSteps({ root, fast, projects });
+  const { SWITCHYARD_REDIS_KIND: redisKind } = process.env;
+  const steps = testSteps({ root, fast, projects, redisKind });
   const logs = join(root, '.switchyard', 'test');
   mkdirSync(logs, { recursive: true });
   clearResults(root, steps);

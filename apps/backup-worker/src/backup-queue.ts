@@ -31,11 +31,13 @@ export function createBackupQueue(options: {
   /** What is scheduled. */
   readonly group: string;
   readonly everyMs: number;
+  /** Why no backup of the group can be taken at all; then none is scheduled. */
+  readonly cannot: string | null;
   readonly clock: Clock;
   readonly health: Health;
   readonly logger: Logger;
 }): BackupQueue {
-  const { connections, operations, work, group, everyMs, clock, health, logger } = options;
+  const { connections, operations, work, group, everyMs, cannot, clock, health, logger } = options;
   let queue: JobQueue<BackupJob> | undefined;
   let worker: Component | undefined;
 
@@ -45,14 +47,17 @@ export function createBackupQueue(options: {
 
   const look = async (): Promise<void> => {
     if (queue === undefined) return;
-    await queue.schedule(`backup-${group}`, everyMs, { name: 'backup', data: { task: 'backup', group } });
+    if (cannot === null) {
+      await queue.schedule(`backup-${group}`, everyMs, { name: 'backup', data: { task: 'backup', group } });
+    }
     for (const record of operations.list()) {
       if (isFinished(record) || work.isRunning(record.id)) continue;
       if (clock.unixMs() - record.createdAtMs > longestWaitMs) operations.change(record.id, forgotten(clock.unixMs()));
       // A job that the queue still knows by this id is not added twice.
       else await enqueue(queue, jobOf(record), record.id);
     }
-    health.set('schedule', { ok: true, critical: false, detail: `a backup of ${group} every ${everyMs} ms` });
+    const detail = cannot ?? `a backup of ${group} every ${everyMs} ms`;
+    health.set('schedule', { ok: cannot === null, critical: false, detail });
   };
   const ticker = createTicker({ name: 'backup-schedule', everyMs: lookEveryMs, run: look, clock, logger });
 

@@ -36,9 +36,11 @@ export function backupRoutes(options: {
   readonly repository: BackupRepository;
   readonly queue: BackupQueue;
   readonly group: string;
+  /** Why no backup of the group can be taken at all; null when one can. */
+  readonly cannot: string | null;
   readonly clock: Clock;
 }): Route[] {
-  const { repository, queue, group, clock } = options;
+  const { repository, queue, group, cannot, clock } = options;
   const accepted = (record: OperationRecord): { status: number; body: unknown; headers: Record<string, string> } => ({
     status: 202,
     body: viewOperation(record, clock.unixMs()),
@@ -72,6 +74,9 @@ export function backupRoutes(options: {
           return refuse('not_found', `There is no group ${body.group} here.`, {
             next: `This worker backs up ${group}.`,
           }).error;
+        if (cannot !== null) {
+          return refuse('not_implemented', `There can be no backup of ${group}: ${cannot}.`).error;
+        }
         const submitted = await queue.submit({ task: 'backup', group });
         return submitted.ok ? accepted(submitted.value) : submitted.error;
       },

@@ -28,6 +28,9 @@ export interface GroupSurvey {
   readonly problems: readonly string[];
 }
 
+/** Why a group of this kind is not backed up; null when it is. */
+export const whyNoBackup = ({ kind }: RedisSettings): string | null => (kind === 'cluster' ? NO_CLUSTER : null);
+
 /** One node has a part of the data only, and a backup of a part must not look like one of the whole. */
 const NO_CLUSTER = 'a Redis Cluster is not backed up yet: follow each of its primaries with SWITCHYARD_REDIS_URL';
 

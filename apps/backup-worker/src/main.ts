@@ -13,7 +13,7 @@ import { backupRoutes } from './backup-routes.ts';
 import { createBackupWork } from './backup-work.ts';
 import { backupConfig } from './config.ts';
 import { createGroupProbe } from './group-probe.ts';
-import { createGroupSurvey } from './group-survey.ts';
+import { createGroupSurvey, whyNoBackup } from './group-survey.ts';
 import { operationRoutes } from './operation-routes.ts';
 import { createOperations } from './operations.ts';
 import { createProver } from './prover.ts';
@@ -62,9 +62,10 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
     logger,
   });
   const { everyMs } = config;
-  const queue = createBackupQueue({ connections, operations, work, group, everyMs, clock, health, logger });
+  const cannot = whyNoBackup(settings);
+  const queue = createBackupQueue({ connections, operations, work, group, everyMs, cannot, clock, health, logger });
   const routes = [
-    ...backupRoutes({ repository, queue, group, clock }),
+    ...backupRoutes({ repository, queue, group, cannot, clock }),
     ...operationRoutes({ operations, queue, clock }),
   ];
   const server = httpServer({

@@ -1,9 +1,10 @@
 // Exactly one instance takes the traffic: it is killed, frozen, and asked to give way, with real processes and under load.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, freePort, startRedis } from '@switchyard/testing';
-import type { TestRedis } from '@switchyard/testing';
+import { eventually, freePort } from '@switchyard/testing';
 import { ask, idsSeen } from '../src/api.ts';
 import { steadyLoad } from '../src/load.ts';
+import { startStackRedis } from '../src/redis-kind.ts';
+import type { StackRedis } from '../src/redis-kind.ts';
 import { createSmallStack } from '../src/small-stack.ts';
 import type { Running, SmallStack } from '../src/small-stack.ts';
 
@@ -21,7 +22,7 @@ interface Event {
 const service = 'demo-backend';
 
 describe('an active/standby service', () => {
-  let redis: TestRedis;
+  let redis: StackRedis;
   let stack: SmallStack;
   let registry: Running;
   let traffic: string;
@@ -51,8 +52,8 @@ describe('an active/standby service', () => {
   };
 
   beforeAll(async () => {
-    redis = await startRedis();
-    stack = createSmallStack({ SWITCHYARD_REDIS_URL: redis.url });
+    redis = await startStackRedis();
+    stack = createSmallStack(redis.env);
     registry = await stack.start('registry', {});
     await stack.start('heartbeat-monitor', {});
     const [trafficPort, controlPort] = [await freePort(), await freePort()];

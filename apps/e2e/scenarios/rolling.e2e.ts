@@ -8,6 +8,7 @@ import { eventually, freePort, startOwned } from '@switchyard/testing';
 import type { OwnedProcess } from '@switchyard/testing';
 import { ask } from '../src/api.ts';
 import { steadyLoad } from '../src/load.ts';
+import { redisEnvironment } from '../src/redis-kind.ts';
 import { startYard } from '../src/yard.ts';
 import type { Yard } from '../src/yard.ts';
 
@@ -27,13 +28,12 @@ describe('a rolling restart behind two dispatchers', () => {
   let traffic: string;
   const started: OwnedProcess[] = [];
   const start = async (app: string, env: NodeJS.ProcessEnv): Promise<OwnedProcess> => {
-    const sentinels = ['s1', 's2', 's3'].map((name) => `127.0.0.1:${yard.ports[name]}`).join(',');
     const owned = await startOwned({
       command: process.execPath,
       args: [join(root, 'apps', app, 'src', 'main.ts')],
       env: {
         PATH: process.env['PATH'],
-        SWITCHYARD_REDIS_SENTINELS: sentinels,
+        ...redisEnvironment(yard),
         SWITCHYARD_REGISTRY_URL: `http://127.0.0.1:${yard.ports['registry']}`,
         SWITCHYARD_STATE_DIR: join(stateDir, app),
         ...env,
