@@ -28,6 +28,26 @@ describe('the arguments of npm run bench', () => {
     );
   });
 
+  it('make a quick run as short as the bench can be, unless a length is given', () => {
+    const quick = { seconds: 2, rounds: 1 };
+    const able = [{ ...benches[0], quick }, benches[1]];
+    const lengths = (...words) =>
+      readArguments(words, able).runs.map(({ seconds, rounds, quick: is }) => [seconds, rounds, is]);
+    assert.deepEqual(lengths('--quick'), [
+      [2, 1, true],
+      [12, 1, true],
+    ]);
+    assert.deepEqual(lengths('one', '--quick', '--trials', '7'), [[2, 7, true]]);
+  });
+
+  it('take numbers after --only for work where the bench numbers it', () => {
+    const numbered = [{ ...benches[0], numbers: new Map(Object.entries({ small: 1, large: 10 })) }];
+    const only = (text) => readArguments(['one', '--only', text], numbered);
+    assert.deepEqual([only('10').runs[0].works, only('1,10').runs[0].works], [['large'], ['small', 'large']]);
+    assert.equal(only('10').runs[0].peers.length, 2);
+    assert.match(only('3').why, /no work with number 3/);
+  });
+
   it('choose a bench, its peers, its work and its length', () => {
     const { runs, output, install } = read(
       ...'one --seconds 1 --rounds 2 --only haproxy --work large --output x --no-install'.split(' '),
