@@ -64,8 +64,10 @@ export function createCatalogService(options: {
   readonly liveness: Pick<LivenessParts, 'beats' | 'loads'>;
   readonly feed: CatalogFeed;
   readonly clock: Clock;
+  /** Resolves when what is there already is as safe as a change has to be; throws when that is not known. */
+  readonly confirm?: (() => Promise<void>) | undefined;
 }): CatalogService {
-  const { store, liveness, feed, clock } = options;
+  const { store, liveness, feed, clock, confirm } = options;
   const { beats, loads } = liveness;
   /** Decides on what `read` finds, commits, and answers with what is stored then. */
   const write = async <T extends { readonly revision: number }>(
@@ -80,6 +82,8 @@ export function createCatalogService(options: {
       return decide(current);
     });
     if (!outcome.ok) return outcome;
+    // somebody may have been told that it is not known, and asks again
+    if (outcome.value.type === 'unchanged') await confirm?.();
     const document = await read();
     if (document === undefined) return gone(what);
     // another registry may have written it a moment ago
@@ -90,6 +94,7 @@ export function createCatalogService(options: {
     const outcome = await decideAndCommit(store, decide);
     if (!outcome.ok) return outcome;
     if (outcome.value.type === 'committed') await feed.reached(outcome.value.cursor.revision, READ_YOUR_WRITE_MS);
+    else await confirm?.();
     return ok(null);
   };
   const readInstance = ({ service, id }: InstanceRef) => store.readInstance(service, id);

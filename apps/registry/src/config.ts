@@ -21,5 +21,11 @@ export const registryConfig = {
     max: 1_000_000,
     doc: 'Connections at the same time: watchers, waiting requests, agents. Each needs an open file (ulimit -n) and some 20 KB.',
   }),
+  durability: setting.choice({
+    env: 'SWITCHYARD_REGISTRY_DURABILITY',
+    choices: ['async', 'replicated'],
+    default: 'async',
+    doc: 'When a change of the catalog is answered: as soon as the primary has it (async), or when a replica has it, too (replicated); 503 not_replicated says that this is not known.',
+  }),
   redis: redisSettings,
 } as const;

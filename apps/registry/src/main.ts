@@ -12,7 +12,11 @@ await runService('registry', (context) => {
   const { name, env, clock, logger, health, version, instanceId } = context;
   const config = loadConfig(registryConfig, { env, app: name });
   const connections = createRedis(redisSettingsOf(config.redis), { logger, name: instanceId });
-  const { app, upgrades, components, store, redis } = createRegistry({ ...context, connections });
+  const { app, upgrades, components, store, redis } = createRegistry({
+    ...context,
+    connections,
+    durability: config.durability,
+  });
   const { env: setting } = registryConfig.maxConnections;
   const room = connectionRoom({ wanted: config.maxConnections, setting, clock, logger });
   const server = httpServer({ name: 'api', host: config.host, port: config.port, app, upgrades, ...room });

@@ -20,7 +20,10 @@ export interface TestRegistry {
 }
 
 /** Starts one and resolves when it has read the catalog (`waits: false`: at once). */
-export async function startRegistry(port: number, options: { readonly waits?: boolean } = {}): Promise<TestRegistry> {
+export async function startRegistry(
+  port: number,
+  options: { readonly waits?: boolean; readonly durability?: 'async' | 'replicated' } = {},
+): Promise<TestRegistry> {
   const logged: string[] = [];
   const destination = { write: (line: string) => void logged.push((JSON.parse(line) as { msg: string }).msg) };
   const logger = createLogger('registry', { level: 'info', destination });
@@ -39,6 +42,7 @@ export async function startRegistry(port: number, options: { readonly waits?: bo
     logger,
     metrics: createMetrics(),
     health,
+    durability: options.durability ?? 'async',
   });
   const server = httpServer({ name: 'api', host: '127.0.0.1', port: 0, app, upgrades });
   const parts: readonly Component[] = [server, ...components];

@@ -7,6 +7,8 @@ import {
   createCatalogFeed,
   createCatalogStore,
   createDispatcherBoard,
+  createDurableCatalog,
+  createDurableWriter,
   createEpochKeeper,
   createLeases,
   redisRefusal,
@@ -49,14 +51,24 @@ export function createRegistry(context: {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly health: Health;
+  /** When a change is answered; `async` unless given. */
+  readonly durability?: 'async' | 'replicated';
 }): Registry {
-  const { connections, instanceId, version, clock, logger, metrics, health } = context;
+  const { durability = 'async', connections, instanceId, version, clock, logger, metrics, health } = context;
   const redis = connections.connect('commands');
   const store = createCatalogStore(redis, instanceId);
   const feed = createCatalogFeed({ store, subscriber: connections.connect('subscriber'), clock, logger });
   const hub = createWatchHub({ feed, clock, logger, metrics });
   const liveness = createLivenessParts({ redis, feed, witness: instanceId, clock, logger, metrics });
-  const catalog = createCatalogService({ store, liveness, feed, clock });
+  const writer = durability === 'async' ? undefined : createDurableWriter(connections, { level: durability, logger });
+  const durable = writer && createDurableCatalog(store, { writer, source: instanceId });
+  const catalog = createCatalogService({
+    store: durable?.store ?? store,
+    confirm: durable?.confirm,
+    liveness,
+    feed,
+    clock,
+  });
   const board = createDispatcherBoard(redis);
   const past = createTimeTravel({ feed, store });
   const app = createApi({

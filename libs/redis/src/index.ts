@@ -14,6 +14,8 @@ export type { CatalogFeed, FeedNews, FeedStatus } from './catalog-feed.ts';
 export { confirmed, createDurableWriter } from './durability.ts';
 export type { DurableAck, DurableWriter, DurableWriterOptions, WriteCommand, WriteOutcome } from './durability.ts';
 export type { DurabilityLevel } from './durability-level.ts';
+export { createDurableCatalog } from './durable-catalog.ts';
+export type { DurableCatalog } from './durable-catalog.ts';
 export { createEpochKeeper } from './epoch-keeper.ts';
 export { announceEvent, decideAndCommit } from './commit-loop.ts';
 export type { Carried } from './commit-loop.ts';
