@@ -67,6 +67,20 @@ export const replicationConfig = {
     max: 60_000,
     doc: 'A primary that is cut off from all its replicas stops taking writes after so long. Redis counts in whole seconds; a limit that an operator set on the node stays.',
   }),
+  flappingFailovers: setting.integer({
+    env: 'SWITCHYARD_REPLICATION_FLAPPING_FAILOVERS',
+    default: 3,
+    min: 1,
+    max: 100,
+    doc: 'After more failovers than this in a row, nothing is begun by itself until somebody has acknowledged it.',
+  }),
+  flappingWithinMs: setting.durationMs({
+    env: 'SWITCHYARD_REPLICATION_FLAPPING_WITHIN_MS',
+    default: 600_000,
+    min: 1_000,
+    max: 86_400_000,
+    doc: 'How close together failovers have to be to count as in a row.',
+  }),
   redisServer: setting.string({
     env: 'SWITCHYARD_REDIS_SERVER',
     default: 'redis-server',

@@ -1,6 +1,8 @@
 // Which parts enforce the verdict of the Sentinels in a group, and what do they share? Put together here.
 import { join } from 'node:path';
 import { createEnforcer } from './enforcer.ts';
+import type { Redis } from '@switchyard/redis';
+import { createFlappingBrake, type FlappingBrake } from './flapping-part.ts';
 import type { GroupPart, GroupTools } from './group-part.ts';
 import { createMinReplicas } from './min-replicas-part.ts';
 import { createSalvageStore } from './salvage-store.ts';
@@ -12,6 +14,9 @@ export interface EnforcementSettings {
   readonly salvageMs: number;
   /** Of all copies of a group. */
   readonly salvageMaxBytes: number;
+  /** More failovers than this within the time block what we would begin by ourselves. */
+  readonly flappingFailovers: number;
+  readonly flappingWithinMs: number;
   /** A replica that acknowledged within this time counts as in step. */
   readonly minReplicasMaxLagMs: number;
   /** Loads copies to look into them. */
@@ -22,10 +27,12 @@ export interface EnforcementSettings {
 export interface Enforcement {
   readonly parts: readonly GroupPart[];
   readonly salvages: Salvages;
+  /** Ask it before anything is begun that nobody asked for. */
+  readonly flapping: FlappingBrake;
 }
 
 /** Makes them; they begin with the group. */
-export const createEnforcement = (tools: GroupTools, settings: EnforcementSettings): Enforcement => {
+export const createEnforcement = (tools: GroupTools, settings: EnforcementSettings, redis: Redis): Enforcement => {
   const { username, password, tls } = tools.definition.settings;
   const store = createSalvageStore({
     directory: join(tools.stateDir, 'salvage'),
@@ -45,5 +52,10 @@ export const createEnforcement = (tools: GroupTools, settings: EnforcementSettin
       store.take({ node: action.node, epoch: action.epoch, admin, deadlineMs }),
     examine: (salvage, divergence) => salvages.examine(salvage, divergence),
   });
-  return { parts: [enforcer, createMinReplicas(tools, settings.minReplicasMaxLagMs)], salvages };
+  const flapping = createFlappingBrake(tools, redis, {
+    mostFailovers: settings.flappingFailovers,
+    withinMs: settings.flappingWithinMs,
+  });
+  const parts = [enforcer, createMinReplicas(tools, settings.minReplicasMaxLagMs), flapping.part];
+  return { parts, salvages, flapping };
 };

@@ -110,7 +110,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     sentinels: () => observer.sentinels(),
     wake: () => watch.turn(),
   };
-  const enforcement = createEnforcement(tools, surroundings.enforcement);
+  const enforcement = createEnforcement(tools, surroundings.enforcement, redis);
   const consistency = createConsistency(tools, surroundings.consistency, () => watch.view());
   const healthPolicy = createHealthPolicy(tools);
   const parts: readonly GroupPart[] = [...enforcement.parts, healthPolicy, consistency.part];

@@ -13,6 +13,7 @@ import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { replicationConfig } from './config.ts';
 import { groupRoutes } from './group-routes.ts';
 import { consistencyRoutes } from './consistency-routes.ts';
+import { flappingRoutes } from './flapping-routes.ts';
 import { createGroups } from './groups.ts';
 import { healthPolicyRoutes } from './health-policy-routes.ts';
 import { mainGroup } from './main-group.ts';
@@ -54,6 +55,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
       routes: [
         ...redisRoutes(groups),
         ...salvageRoutes(groups),
+        ...flappingRoutes(groups),
         ...groupRoutes({ groups, clock, logger }),
         ...redisOperationRoutes(operations),
         ...consistencyRoutes(groups, { operations, clock }),

@@ -38,6 +38,8 @@ export const keys = Object.freeze({
   leaseExpiries: key('lease-expiries'),
   /** list: latest failovers and switchovers of a group, newest first */
   redisHistory: (group: string): string => key(`redis-history:${group}`),
+  /** string: who has looked why a group failed over again and again, newest first */
+  redisAcknowledgements: (group: string): string => key(`redis-acknowledgements:${group}`),
   /** hash: operation id -> document */
   operations: key('operations'),
   /** sorted set: dispatcher id -> when it was last heard, milliseconds on Redis's clock */

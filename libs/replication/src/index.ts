@@ -2,6 +2,8 @@
 export { addressKey, sameAddress } from './address.ts';
 export type { Address, Endpoint } from './address.ts';
 export { pickPrimary, pickReplica } from './address-pick.ts';
+export { defaultFlappingLimits, flappingOf, flappingProblems } from './flapping.ts';
+export type { Acknowledgement, Flapping, FlappingLimits } from './flapping.ts';
 export { goodReplicas, minReplicasState, operatorsFloor, stepMinReplicas } from './min-replicas.ts';
 export type { MinReplicas, MinReplicasState } from './min-replicas.ts';
 export { admit } from './admission.ts';
