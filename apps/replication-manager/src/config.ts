@@ -100,6 +100,12 @@ export const replicationConfig = {
     max: 100,
     doc: 'Share of the time in which the background comparison reads from a node; the rest is pauses.',
   }),
+  testKillAt: setting.string({
+    env: 'SWITCHYARD_REPLICATION_TEST_KILL_AT',
+    default: '',
+    pattern: /^([a-z-]+(:sent)?)?$/,
+    doc: 'For tests only: the process kills itself when a switchover reaches this step, or (`step:sent`) has sent the commands of it.',
+  }),
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/replication-manager',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { RedisGroupView } from '@switchyard/protocol';
 import {
   createCatalogStore,
+  createLeases,
   createRedisHistory,
   createRedisNodeAdmin,
   type Redis,
@@ -24,6 +25,8 @@ import { createJournal } from './journal.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { createOperationGate } from './operation-gate.ts';
 import type { RedisOperations } from './redis-operations.ts';
+import { createMaintenance, type Maintenance } from './maintenance.ts';
+import { createSwitchover, type Switchover, type SwitchoverSettings } from './switchover.ts';
 
 /** A group as the API serves it. */
 export interface Group extends Component {
@@ -35,6 +38,8 @@ export interface Group extends Component {
   readonly enforcement: Enforcement;
   readonly consistency: Consistency;
   readonly health: HealthPolicy;
+  readonly switchover: Switchover;
+  readonly maintenance: Maintenance;
   view(): RedisGroupView;
   start(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
@@ -49,6 +54,7 @@ export interface GroupSurroundings {
   readonly stateDir: string;
   readonly pollMs: number;
   readonly enforcement: EnforcementSettings;
+  readonly switchover: SwitchoverSettings;
   readonly consistency: ConsistencySettings;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -97,7 +103,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     definition,
     observer,
     history,
-    gate: createOperationGate(name),
+    gate: createOperationGate(name, { leases: createLeases(redis), holder: instanceId, clock, logger }),
     operations: surroundings.operations,
     stateDir,
     clock,
@@ -113,7 +119,19 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   const enforcement = createEnforcement(tools, surroundings.enforcement, redis);
   const consistency = createConsistency(tools, surroundings.consistency, () => watch.view());
   const healthPolicy = createHealthPolicy(tools);
-  const parts: readonly GroupPart[] = [...enforcement.parts, healthPolicy, consistency.part];
+  const maintenance = createMaintenance(tools);
+  const switchover = createSwitchover({
+    tools,
+    settings: surroundings.switchover,
+    maintenance: () => maintenance.why(),
+  });
+  const parts: readonly GroupPart[] = [
+    maintenance.part,
+    switchover.part,
+    ...enforcement.parts,
+    healthPolicy,
+    consistency.part,
+  ];
   const counted = createGroupMetrics(metrics, name);
   const common = { definition, history, metrics: counted, health, pollMs, clock, logger };
   const clusterWatch = clusterObserver && createClusterWatch({ ...common, observer: clusterObserver });
@@ -127,6 +145,8 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     enforcement,
     consistency,
     health: healthPolicy,
+    switchover,
+    maintenance,
     view: () => ({ ...watch.view(), lastCheck: consistency.last() }),
     async start(signal) {
       await mkdir(stateDir, { recursive: true }).catch((error: unknown) =>

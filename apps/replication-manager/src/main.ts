@@ -20,6 +20,8 @@ import { mainGroup } from './main-group.ts';
 import { redisOperationRoutes } from './redis-operation-routes.ts';
 import { createRedisOperations } from './redis-operations.ts';
 import { redisRoutes } from './routes.ts';
+import { switchoverRoutes } from './switchover-routes.ts';
+import { maintenanceRoutes } from './maintenance-routes.ts';
 import { salvageRoutes } from './salvage-routes.ts';
 
 await runService('replication-manager', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
@@ -38,6 +40,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     stateDir: config.stateDir,
     pollMs: config.pollMs,
     enforcement: config,
+    switchover: config,
     consistency: config,
     clock,
     logger,
@@ -60,6 +63,8 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
         ...redisOperationRoutes(operations),
         ...consistencyRoutes(groups, { operations, clock }),
         ...healthPolicyRoutes(groups, operations),
+        ...switchoverRoutes({ groups, operations, nowUnixMs: () => clock.unixMs() }),
+        ...maintenanceRoutes(groups),
       ],
       health,
       metrics,

@@ -1,6 +1,10 @@
-// Who works on the group just now? One piece of work at a time; parts leave the nodes alone that it works on.
+// Who works on the group just now? One piece of work at a time; parts leave the nodes alone that it works on. Between managers a lease
+// in the control plane's Redis says the same, while that can be reached: work is safe without it, because it compares before it acts.
+import { hostname } from 'node:os';
 import { addressKey, type Address } from '@switchyard/replication';
 import { ok, refuse, type Result } from '@switchyard/protocol';
+import type { Leases } from '@switchyard/redis';
+import { withDeadline, type Clock, type Logger } from '@switchyard/runtime';
 
 /** Work that holds the gate. */
 export interface HeldGate {
@@ -12,33 +16,96 @@ export interface HeldGate {
 
 /** The gate of one group. */
 export interface OperationGate {
-  /** Refuses with `conflict` while other work is under way. */
-  begin(operation: string): Promise<Result<HeldGate>>;
+  /**
+   * Refuses with `conflict` while other work is under way, here or at another manager. `takeOver`: what an earlier process began is
+   * mended or finished, whoever holds the lease.
+   */
+  begin(operation: string, how?: { readonly takeOver?: boolean }): Promise<Result<HeldGate>>;
   /** The operation under way. */
   current(): string | null;
   /** Whether the operation under way works on this node. */
   isHeld(node: Address): boolean;
 }
 
-/** A gate in this process alone. */
-export const createOperationGate = (group: string): OperationGate => {
-  let held: { readonly operation: string; nodes: ReadonlySet<string> | 'all' } | null = null;
+/** Where managers tell each other. */
+export interface SharedGate {
+  readonly leases: Pick<Leases, 'acquire' | 'release'>;
+  readonly holder: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A manager that dies blocks the others for so long. */
+const leaseMs = 20_000;
+const renewMs = 6_000;
+/** Redis that does not answer within this time is away: work goes on without it. */
+const leaseDeadlineMs = 700;
+
+interface Held {
+  readonly operation: string;
+  nodes: ReadonlySet<string> | 'all';
+  readonly over: AbortController;
+}
+
+/** A gate; without `shared` in this process alone. */
+export const createOperationGate = (group: string, shared?: SharedGate): OperationGate => {
+  const lease = `redis-group-${group}`;
+  let held: Held | null = null;
+
+  /** Null = nobody else holds it, as far as can be told. */
+  const refusedBy = async (operation: string): Promise<string | null> => {
+    if (shared === undefined) return null;
+    const { leases, holder, logger } = shared;
+    const asked = leases.acquire(lease, { holder, ttl: `${String(leaseMs)}ms`, meta: { operation, host: hostname() } });
+    try {
+      const answer = await withDeadline(asked, leaseDeadlineMs, `the lease ${lease}`);
+      return answer.ok || answer.error.code !== 'lease_held' ? null : answer.error.detail;
+    } catch (error) {
+      logger.debug({ group, err: error }, 'gate.lease_unavailable');
+      return null;
+    }
+  };
+  const renew = async (mine: Held): Promise<void> => {
+    if (shared === undefined) return;
+    while (!mine.over.signal.aborted) {
+      await shared.clock.sleep(renewMs, mine.over.signal);
+      await refusedBy(mine.operation);
+    }
+  };
+  const giveBack = async (): Promise<void> => {
+    if (shared === undefined) return;
+    await withDeadline(shared.leases.release(lease, { holder: shared.holder }), leaseDeadlineMs, `the lease ${lease}`);
+  };
+
   return {
-    async begin(operation) {
+    async begin(operation, how = {}) {
       if (held !== null) {
         return refuse('conflict', `${held.operation} is under way in the group ${group}`, {
           next: 'wait for its end: GET /v1/redis/operations lists it',
         });
       }
-      const mine = { operation, nodes: new Set<string>() as ReadonlySet<string> | 'all' };
+      const mine: Held = { operation, nodes: new Set(), over: new AbortController() };
       held = mine;
+      const refused = how.takeOver === true ? null : await refusedBy(operation);
+      if (refused !== null) {
+        held = null;
+        return refuse('conflict', `another manager works on the group ${group}: ${refused}`, {
+          next: 'wait for its end: GET /v1/redis/operations at that manager',
+        });
+      }
+      void renew(mine).catch(() => undefined);
       return ok({
         operation,
         holds(nodes) {
           mine.nodes = nodes === 'all' ? 'all' : new Set(nodes.map(addressKey));
         },
         release() {
-          if (held === mine) held = null;
+          if (held !== mine) return;
+          held = null;
+          mine.over.abort();
+          void giveBack().catch((error: unknown) =>
+            shared?.logger.debug({ group, err: error }, 'gate.lease_not_released'),
+          );
         },
       });
     },

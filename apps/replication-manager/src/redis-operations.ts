@@ -23,6 +23,8 @@ export interface OperationPlan {
   readonly kind: string;
   /** The group, or `group/node`. */
   readonly subject: string;
+  /** Of work that an earlier process began, or that waited for this one: it goes on under its name. */
+  readonly id?: string;
   /** Names of the steps, in their order. */
   readonly steps: readonly string[];
   /** Resolves with the result, or with why it failed. What it throws is told as an internal error. */
@@ -33,6 +35,8 @@ export interface OperationPlan {
 export interface RedisOperations extends Component {
   /** Begins at once. Refuses with `overloaded` when too many are under way. */
   begin(plan: OperationPlan): Result<Operation>;
+  /** Takes in the document of work that ended in an earlier process; one that is known already stays as it is. */
+  adopt(operation: Operation): void;
   /** Newest first. */
   list(): readonly Operation[];
   get(id: string): Operation | undefined;
@@ -104,7 +108,7 @@ export const createRedisOperations = (options: { readonly clock: Clock; readonly
         });
       }
       const operation: Operation = {
-        id: `redis-${plan.kind}-${randomUUID().slice(0, 13)}`,
+        id: plan.id ?? `redis-${plan.kind}-${randomUUID().slice(0, 13)}`,
         kind: plan.kind,
         subject: plan.subject,
         state: 'running',
@@ -124,6 +128,11 @@ export const createRedisOperations = (options: { readonly clock: Clock; readonly
       logger.info({ operation: operation.id, kind: plan.kind, subject: plan.subject }, 'operation.began');
       void run(plan, one).finally(resolve);
       return ok(one.operation);
+    },
+    adopt(operation) {
+      if (kept.has(operation.id) || operation.finishedAt === null) return;
+      kept.set(operation.id, { operation, stop: new AbortController(), committed: true, ended: Promise.resolve() });
+      forget();
     },
     list: () => [...kept.values()].map(({ operation }) => operation).toReversed(),
     get: (id) => kept.get(id)?.operation,

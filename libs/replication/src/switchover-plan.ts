@@ -52,6 +52,8 @@ export interface SavedSetting {
 export interface SwitchoverLimits {
   /** For a Sentinel to notice the preference: its INFO period is 10 s unless it can be hurried. */
   readonly preferMs: number;
+  /** The same, when they are hurried. */
+  readonly hurriedMs: number;
   /** Of the first pause, and of the second, which covers the promotion; never more than 5000. */
   readonly pauseMs: number;
   readonly promotionPauseMs: number;
@@ -76,6 +78,7 @@ export interface SwitchoverLimits {
 /** The limits unless given. */
 export const switchoverLimits: SwitchoverLimits = Object.freeze({
   preferMs: 12_500,
+  hurriedMs: 4_000,
   pauseMs: 2_000,
   promotionPauseMs: 4_000,
   pausedMs: 600,
