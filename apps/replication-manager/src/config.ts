@@ -106,6 +106,18 @@ export const replicationConfig = {
     pattern: /^([a-z-]+(:sent)?)?$/,
     doc: 'For tests only: the process kills itself when a switchover reaches this step, or (`step:sent`) has sent the commands of it.',
   }),
+  logFiles: setting.list({
+    env: 'SWITCHYARD_REPLICATION_LOG_FILES',
+    default: [],
+    item: /^[A-Za-z0-9._:-]{1,64}=[^\s,=]+$/,
+    itemName: 'name=path',
+    doc: 'Log files of nodes and Sentinels on this machine, by name; their lines around a failover are added to its history. Where a node names a file itself, that is found without being told.',
+  }),
+  dockerSocket: setting.string({
+    env: 'SWITCHYARD_REPLICATION_DOCKER_SOCKET',
+    optional: true,
+    doc: 'Unix socket of the Docker engine, to read the same lines of nodes and Sentinels in containers. Whoever may use that socket rules the machine: mount it through a proxy that allows GET /containers only.',
+  }),
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/replication-manager',

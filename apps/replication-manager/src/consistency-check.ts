@@ -23,8 +23,8 @@ export interface CheckRequest {
   readonly input: RedisCheckInput;
   readonly cause: string;
   readonly signal: AbortSignal;
-  /** Compare only so many keys when there are more than that on the primary. */
-  readonly sampleAbove?: number;
+  /** Compare only some keys of each node when the primary has more than `above`. */
+  readonly sampling?: { readonly above: number; readonly keys: number } | undefined;
   readonly onProgress: (percent: number, detail: string) => void;
 }
 
@@ -133,7 +133,7 @@ const compared = async (
   request: CheckRequest,
   { clock }: CheckTools,
 ): Promise<readonly RedisNodeCheck[]> => {
-  const { signal, onProgress, sampleAbove } = request;
+  const { signal, onProgress, sampling } = request;
   const failed = (node: Endpoint, role: RedisNodeCheck['role'], error: unknown): RedisNodeCheck =>
     unread({ node: node.name, role, detail: error instanceof Error ? error.message : String(error) });
   const opened = await Promise.allSettled(replicas.map(open));
@@ -154,8 +154,10 @@ const compared = async (
       onProgress,
     };
     const keys = [...(await options.primary.databases()).values()].reduce((a, b) => a + b, 0);
-    const isSample = sampleAbove !== undefined && keys > sampleAbove;
-    const found = isSample ? await compareSample(options, sampleAbove) : await compareNodes(options);
+    const found =
+      sampling !== undefined && keys > sampling.above
+        ? await compareSample(options, sampling.keys)
+        : await compareNodes(options);
     return [
       ...told(
         found,

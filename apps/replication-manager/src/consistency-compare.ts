@@ -104,7 +104,10 @@ export const compareNodes = async (options: CompareOptions): Promise<Comparison>
       replicas.map(async (replica, at) => {
         const { different, unsettled, more } = tallies[at] as Tally;
         const samples = await samplesOf(primary, replica, different);
-        return { ...(data[at + 1] as NodeData), differing: different.length, more, unsettled, samples };
+        // What was being written while it was read, and is the same by now, counts as the primary had it.
+        const isSame = different.length === 0 && unsettled === 0 && !more;
+        const { digest, keys } = (isSame ? data[0] : data[at + 1]) as NodeData;
+        return { digest, keys, differing: different.length, more, unsettled, samples };
       }),
     ),
   };

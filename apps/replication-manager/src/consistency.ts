@@ -11,7 +11,7 @@ import type {
 import { ok, refuse } from '@switchyard/protocol';
 import { noFindings, type Findings } from '@switchyard/replication';
 import { openDigestReader } from '@switchyard/redis';
-import { runCheck } from './consistency-check.ts';
+import { runCheck, type CheckRequest } from './consistency-check.ts';
 import { consistencyFindings } from './consistency-findings.ts';
 import { createConsistencyMetrics } from './consistency-metrics.ts';
 import type { GroupPart, GroupTools } from './group-part.ts';
@@ -30,7 +30,7 @@ export interface CheckOptions {
   readonly input: RedisCheckInput;
   readonly cause: string;
   readonly deadlineMs: number;
-  readonly sampleAbove?: number;
+  readonly sampling?: CheckRequest['sampling'];
 }
 
 /** Checks of one group. */
@@ -92,7 +92,7 @@ export const createConsistency = (
   };
 
   const check: Consistency['check'] = async (options, run) => {
-    const { input, cause, deadlineMs, sampleAbove } = options;
+    const { input, cause, deadlineMs, sampling } = options;
     if (busy !== null) return refuse('conflict', `the data of ${group} is being compared already: ${busy}`);
     busy = cause;
     const deadline = AbortSignal.timeout(deadlineMs);
@@ -108,7 +108,7 @@ export const createConsistency = (
           input,
           cause,
           signal,
-          ...(sampleAbove === undefined ? {} : { sampleAbove }),
+          ...(sampling === undefined ? {} : { sampling }),
           onProgress: (percent) => run.progress(percent),
         },
         {

@@ -22,9 +22,11 @@ import { createGroupWatch, type GroupWatch } from './group-watch.ts';
 import { createHealthPolicy, type HealthPolicy } from './health-policy.ts';
 import { createHistory, type History } from './history.ts';
 import { createJournal } from './journal.ts';
+import { createLogEvidence, type LogEvidenceSettings } from './log-evidence.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { createOperationGate } from './operation-gate.ts';
 import type { RedisOperations } from './redis-operations.ts';
+import { createVerification } from './verification.ts';
 import { createMaintenance, type Maintenance } from './maintenance.ts';
 import { createSwitchover, type Switchover, type SwitchoverSettings } from './switchover.ts';
 
@@ -56,6 +58,7 @@ export interface GroupSurroundings {
   readonly enforcement: EnforcementSettings;
   readonly switchover: SwitchoverSettings;
   readonly consistency: ConsistencySettings;
+  readonly logEvidence: LogEvidenceSettings;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -131,6 +134,8 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     ...enforcement.parts,
     healthPolicy,
     consistency.part,
+    createVerification(tools, consistency),
+    createLogEvidence(tools, surroundings.logEvidence),
   ];
   const counted = createGroupMetrics(metrics, name);
   const common = { definition, history, metrics: counted, health, pollMs, clock, logger };

@@ -42,6 +42,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     enforcement: config,
     switchover: config,
     consistency: config,
+    logEvidence: config,
     clock,
     logger,
     metrics,

@@ -55,6 +55,8 @@ export { askedForRole, promotionState, stepPromotion } from './promotion.ts';
 export type { Announcement, PromotionInput, PromotionNews, PromotionState } from './promotion.ts';
 export { announceSteps, provisionChecks, provisionSteps, wantedWatch } from './provision.ts';
 export type { ProvisionCheck, ProvisionStep, WantedWatch, WatchingSentinel } from './provision.ts';
+export { parseLogTime, selectLogLines } from './log-lines.ts';
+export type { LogWindow } from './log-lines.ts';
 export { parseSyncFacts, syncProgress } from './rebuild-progress.ts';
 export type { SyncFacts, SyncPhase, SyncProgress } from './rebuild-progress.ts';
 export { chooseReplica } from './replica-choice.ts';
