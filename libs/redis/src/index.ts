@@ -16,6 +16,8 @@ export type { DurableAck, DurableWriter, DurableWriterOptions, WriteCommand, Wri
 export type { DurabilityLevel } from './durability-level.ts';
 export { createDurableCatalog } from './durable-catalog.ts';
 export type { DurableCatalog } from './durable-catalog.ts';
+export { createReplicaReader } from './replica-reads.ts';
+export type { ReplicaRead, ReplicaReader, ReplicaReaderOptions } from './replica-reads.ts';
 export { createEpochKeeper } from './epoch-keeper.ts';
 export { announceEvent, decideAndCommit } from './commit-loop.ts';
 export type { Carried } from './commit-loop.ts';

@@ -26,6 +26,8 @@ export { bucketBits, bucketOf, createKeySums, differingBuckets } from './consist
 export type { KeySums } from './consistency-sums.ts';
 export { differenceKind, judgeKey, noSuspicion } from './consistency-suspects.ts';
 export type { DifferenceKind, Judgement, KeyReading, KeyState, Suspicion } from './consistency-suspects.ts';
+export { historyCover } from './history-cover.ts';
+export type { HistoryCover, HistoryPlace } from './history-cover.ts';
 export { inTransition, settleMs, step } from './failover-follower.ts';
 export type { FollowerInput, FollowerStep } from './failover-follower.ts';
 export { failoverPhases, followerState, waitsFor } from './failover-state.ts';
@@ -49,6 +51,8 @@ export { defaultLimits, endpointOf, isSeen } from './observation.ts';
 export type { Failure, GroupObservation, NodeObservation, SentinelObservation, TopologyLimits } from './observation.ts';
 export { primaryVerdict } from './primary-verdict.ts';
 export type { PrimaryVerdict, QuorumFacts } from './primary-verdict.ts';
+export { doctorState, examineSentinels, hearSentinel, noAnswers } from './sentinel-doctor.ts';
+export type { DoctorState, SentinelAnswers } from './sentinel-doctor.ts';
 export { parseSentinelEvent, parseSentinelPeers, parseSentinelReplicas, parseSentinelView } from './sentinel-parser.ts';
 export type { SentinelEvent, SentinelPeer, SentinelReplica, SentinelSubject, SentinelView } from './sentinel-parser.ts';
 export { askedForRole, promotionState, stepPromotion } from './promotion.ts';
@@ -104,3 +108,5 @@ export type { PreflightFacts, SentinelReading, SwitchoverCheck } from './switcho
 export { readSettings, switchoverReading } from './switchover-reading.ts';
 export type { SwitchoverReading } from './switchover-reading.ts';
 export { applicationClients, lookAtAll, lookAtNode, planSwitchover } from './switchover-look.ts';
+export { clusterNode, planAddReplica, planRemoveNode, planShardSwitchover, planShardTakeover } from './cluster-plan.ts';
+export type { ClusterCheck, NewcomerFacts, ShardPlan, ShardWish } from './cluster-plan.ts';
