@@ -13,8 +13,10 @@ import {
 } from '@switchyard/redis';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
 import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
+import { createEarlyPrimary } from './early-primary.ts';
 import { createClusterObserver } from './cluster-observer.ts';
-import { createClusterWatch, type ClusterWatch } from './cluster-watch.ts';
+import { createClusterWatch } from './cluster-watch.ts';
+import { createClusterWork, type ClusterWork } from './cluster-work.ts';
 import { createConsistency, type Consistency, type ConsistencySettings } from './consistency.ts';
 import { createGroupMetrics } from './group-metrics.ts';
 import type { GroupDefinition, GroupPart, GroupTools } from './group-part.ts';
@@ -25,8 +27,10 @@ import { createJournal } from './journal.ts';
 import { createLogEvidence, type LogEvidenceSettings } from './log-evidence.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { createOperationGate } from './operation-gate.ts';
+import { createProvisionPart } from './provision-part.ts';
 import type { RedisOperations } from './redis-operations.ts';
 import { createVerification } from './verification.ts';
+import { createSentinelDoctor } from './sentinel-doctor.ts';
 import { createMaintenance, type Maintenance } from './maintenance.ts';
 import { createSwitchover, type Switchover, type SwitchoverSettings } from './switchover.ts';
 
@@ -35,8 +39,8 @@ export interface Group extends Component {
   readonly definition: GroupDefinition;
   readonly history: History;
   readonly tools: GroupTools;
-  /** Of a Redis Cluster only: its shards, as they were last seen. */
-  readonly cluster: Pick<ClusterWatch, 'facts'> | null;
+  /** Of a Redis Cluster only: its shards, and the work on them. */
+  readonly cluster: ClusterWork | null;
   readonly enforcement: Enforcement;
   readonly consistency: Consistency;
   readonly health: HealthPolicy;
@@ -131,11 +135,14 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   const parts: readonly GroupPart[] = [
     maintenance.part,
     switchover.part,
+    createEarlyPrimary(tools),
     ...enforcement.parts,
     healthPolicy,
     consistency.part,
     createVerification(tools, consistency),
     createLogEvidence(tools, surroundings.logEvidence),
+    createProvisionPart(tools),
+    createSentinelDoctor(tools),
   ];
   const counted = createGroupMetrics(metrics, name);
   const common = { definition, history, metrics: counted, health, pollMs, clock, logger };
@@ -146,7 +153,8 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     definition,
     history,
     tools,
-    cluster: clusterWatch,
+    cluster:
+      clusterWatch && clusterObserver && createClusterWork({ tools, observer: clusterObserver, watch: clusterWatch }),
     enforcement,
     consistency,
     health: healthPolicy,

@@ -76,7 +76,8 @@ const quorumProblems = ({ group, verdict, limits, nowMs }: ProblemContext): read
           'quorum_lost',
           `a failure of the primary would not be mended: ${String(quorum.agreeing)} of ${String(quorum.sentinels)} Sentinels ` +
             `are reachable, not tilted and agree; ${String(quorum.needed)} are needed`,
-          'start or wake the Sentinels that are listed; a tilted one recovers within 30 s when its machine keeps up',
+          'start or wake the Sentinels that are listed; a tilted one recovers within 30 s when its machine keeps up. ' +
+            'If the primary fails before that: POST /v1/redis/groups/{group}/failover',
         ),
       ];
   return [...lost, ...group.sentinels.flatMap((one) => sentinelProblems(one, { group, named, limits, nowMs }))];
