@@ -30,6 +30,10 @@ describe('INFO', () => {
     });
   });
 
+  it.each(['redis_mode', 'server_mode'])('tells a Sentinel from a node, by Redis and by Valkey 9 (%s)', (field) => {
+    expect(parseInfo(info(['redis_version:7.2.4', `${field}:sentinel`])).mode).toBe('sentinel');
+  });
+
   it('gives a replica by its own offset, and whom it follows', () => {
     const facts = parseInfo(
       info([

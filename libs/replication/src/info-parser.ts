@@ -73,7 +73,8 @@ export const parseInfo = (text: string): NodeInfo => {
   return {
     version: word('redis_version'),
     runId: word('run_id'),
-    mode: word('redis_mode'),
+    // Valkey 9 has its own name for it
+    mode: word('redis_mode') ?? word('server_mode'),
     uptimeSeconds: count('uptime_in_seconds'),
     role,
     loading: word('loading') === '1' || word('async_loading') === '1',
