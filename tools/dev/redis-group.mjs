@@ -20,6 +20,7 @@ const everyone = [...nodeNames, ...sentinelNames];
 /** The yard with Sentinels, as `redis-kind.mjs` wants it. */
 export const sentinelKind = {
   name: 'sentinel',
+  sentinelNames,
   nodeNames,
   earlierTopology,
   prepare: prepareGroup,

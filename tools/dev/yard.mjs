@@ -53,8 +53,16 @@ export function serviceSpecs(setup, environment) {
         SWITCHYARD_REPLICATION_NODE_NAMES: (setup.redisKind?.nodeNames ?? [])
           .map((node) => `${node}=127.0.0.1:${setup.ports[node]}`)
           .join(','),
+        SWITCHYARD_REPLICATION_LOG_FILES: redisLogs(setup),
       }),
   }));
+}
+
+/** Where the supervisor puts what nodes and Sentinels say; a path with a comma could not be told. */
+function redisLogs({ home, redisKind }) {
+  if (home.includes(',')) return '';
+  const names = [...(redisKind?.nodeNames ?? []), ...(redisKind?.sentinelNames ?? [])];
+  return names.map((name) => `${name}=${join(home, 'logs', `${name}.log`)}`).join(',');
 }
 
 /**

@@ -109,9 +109,9 @@ export const replicationConfig = {
   logFiles: setting.list({
     env: 'SWITCHYARD_REPLICATION_LOG_FILES',
     default: [],
-    item: /^[A-Za-z0-9._:-]{1,64}=[^\s,=]+$/,
+    item: /^[A-Za-z0-9._:-]{1,64}=[^,]+$/,
     itemName: 'name=path',
-    doc: 'Log files of nodes and Sentinels on this machine, by name; their lines around a failover are added to its history. Where a node names a file itself, that is found without being told.',
+    doc: 'Log files of nodes and Sentinels of the group of these settings on this machine, by name; their lines around a failover are added to its history. Where a node names a file itself, that is found without being told.',
   }),
   dockerSocket: setting.string({
     env: 'SWITCHYARD_REPLICATION_DOCKER_SOCKET',

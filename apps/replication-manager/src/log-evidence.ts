@@ -9,6 +9,8 @@ import { isHere, logFileOf, logFileOfConfig, readTail } from './log-evidence-fil
 
 /** What may be set. */
 export interface LogEvidenceSettings {
+  /** The group that `logFiles` are of: other groups have their own `s1`. */
+  readonly group: string;
   /** `name=path` of nodes and Sentinels. */
   readonly logFiles: readonly string[];
   /** Path of the Docker engine's socket. */
@@ -31,7 +33,13 @@ export const createLogEvidence = (tools: GroupTools, settings: LogEvidenceSettin
   const docker = settings.dockerSocket === undefined ? null : createDockerLogs(settings.dockerSocket);
   const collect = async (entry: RedisFailover): Promise<void> => {
     await clock.sleep(patienceMs, stopped.signal);
-    const logs = await collectLogs(entry, { tools, docker, files: filesOf(settings.logFiles), clock, logger });
+    const logs = await collectLogs(entry, {
+      tools,
+      docker,
+      files: filesOf(definition.name === settings.group ? settings.logFiles : []),
+      clock,
+      logger,
+    });
     if (logs.length > 0) history.amend(entry.id, { logs: [...logs] });
     const lines = logs.reduce((sum, one) => sum + one.lines.length, 0);
     logger.info({ group: definition.name, failover: entry.id, sources: logs.length, lines }, 'redis.failover_logs');

@@ -42,7 +42,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
     enforcement: config,
     switchover: config,
     consistency: config,
-    logEvidence: config,
+    logEvidence: { ...config, group: main.name },
     clock,
     logger,
     metrics,
