@@ -88,7 +88,7 @@ describe('the API of a manager', () => {
     ['/v1/redis/groups/main/history?limit=0', undefined, 400, 'invalid_input'],
     ['/v1/redis/groups/main/history?limit=1e9', undefined, 400, 'invalid_input'],
     ['/v1/redis/groups/%00', undefined, 404, 'not_found'],
-    ['/v1/redis/groups/main/switchover', { method: 'POST' }, 404, 'not_found'],
+    ['/v1/redis/groups/main/switchover', { method: 'POST' }, 400, 'invalid_input'],
     ['/v1/redis/groups/main', { method: 'DELETE' }, 409, 'conflict'],
     ['/v1/redis/groups/main', { method: 'PATCH' }, 405, 'method_not_allowed'],
   ])('answers %s with a problem (%p): %i %s', async (path, init, status, code) => {
