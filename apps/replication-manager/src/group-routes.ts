@@ -12,6 +12,7 @@ import {
 import { z } from 'zod';
 import { putGroup, removeGroup, type ChangeSurroundings, type GroupChange } from './groups-change.ts';
 import type { Group } from './group.ts';
+import { publicSettings } from './groups-definition.ts';
 import { unknownGroup } from './routes.ts';
 
 const tags = ['redis'];
@@ -141,7 +142,7 @@ const publicOf = (
   input: RedisGroupInput,
   secrets: Secrets,
 ): Pick<z.infer<typeof settingsSchema>, 'settings' | 'secrets'> => ({
-  settings: redisGroupSettingsSchema.strip().parse(input),
+  settings: publicSettings(input),
   secrets: (['password', 'sentinelPassword'] as const).filter((name) => secrets[name] !== undefined),
 });
 

@@ -1,5 +1,10 @@
 // How does a document become a group? The same for one that was just sent and for one that was kept.
-import { redisGroupInputSchema, type RedisGroupInput } from '@switchyard/protocol';
+import {
+  redisGroupInputSchema,
+  redisGroupSettingsSchema,
+  type RedisGroupInput,
+  type RedisGroupSettingsView,
+} from '@switchyard/protocol';
 import { addressKey, addressOf, type Address } from '@switchyard/replication';
 import type { GroupDefinition } from './group-part.ts';
 
@@ -61,3 +66,7 @@ const canonical = (value: unknown): string =>
       ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)))
       : one,
   );
+
+/** What may be shown of a document: everything but its secrets. */
+export const publicSettings = (input: RedisGroupInput): RedisGroupSettingsView =>
+  redisGroupSettingsSchema.strip().parse(input);

@@ -9,8 +9,10 @@ const addresses = z.array(z.object({ host: z.string(), port: z.int() }));
 
 const keptGroupSchema = z.object({
   name: redisGroupNameSchema,
-  /** Rises with each change; the ETag. */
+  /** Rises with each change, whichever manager made it; the ETag. */
   revision: z.int(),
+  /** The manager that changed it last: settles who wins when two changed it at once. */
+  by: z.string().max(128),
   input: redisGroupInputSchema,
   /** Who belonged to it when it was admitted: where to begin after a restart. */
   sentinels: addresses,
@@ -19,14 +21,29 @@ const keptGroupSchema = z.object({
 /** A group as it is kept. */
 export type KeptGroup = z.infer<typeof keptGroupSchema>;
 
-const fileSchema = z.object({ version: z.literal(1), groups: z.array(z.unknown()) });
+const removedGroupSchema = z.object({ name: redisGroupNameSchema, revision: z.int(), by: z.string().max(128) });
+/** A group that was removed: other managers have to learn it, too. */
+export type RemovedGroup = z.infer<typeof removedGroupSchema>;
+
+/** Everything that is kept. */
+export interface KeptGroups {
+  readonly groups: readonly KeptGroup[];
+  readonly removed: readonly RemovedGroup[];
+}
+
+const fileSchema = z.object({
+  version: z.literal(1),
+  groups: z.array(z.unknown()),
+  removed: z.array(removedGroupSchema).default([]),
+});
+const nothing: KeptGroups = { groups: [], removed: [] };
 
 /** The file. */
 export interface GroupsStore {
   /** What was kept; what cannot be read is left out and logged, and an unreadable file is set aside. Throws what the disk refuses. */
-  read(): Promise<readonly KeptGroup[]>;
+  read(): Promise<KeptGroups>;
   /** Replaces everything; resolves when it is on the disk. */
-  write(groups: readonly KeptGroup[]): Promise<void>;
+  write(kept: KeptGroups): Promise<void>;
 }
 
 /** The store at `path`; its directory is created. */
@@ -36,30 +53,31 @@ export const createGroupsStore = (path: string, logger: Logger): GroupsStore => 
       if (error.code === 'ENOENT') return null;
       throw error;
     });
-    if (text === null) return [];
+    if (text === null) return nothing;
     const file = fileSchema.safeParse(parsed(text));
     if (!file.success) {
       // Never overwritten: passwords that nobody else has may be in it.
       await rename(path, `${path}.unreadable`);
       logger.error({ path, aside: `${path}.unreadable` }, 'groups.file_unreadable');
-      return [];
+      return nothing;
     }
-    return file.data.groups.flatMap((one) => {
+    const groups = file.data.groups.flatMap((one) => {
       const group = keptGroupSchema.safeParse(one);
       // Only where it is wrong: what is there may be a password.
       if (!group.success)
         logger.error({ path, at: group.error.issues.map((issue) => issue.path) }, 'groups.group_unreadable');
       return group.success ? [group.data] : [];
     });
+    return { groups, removed: file.data.removed };
   },
-  async write(groups) {
+  async write({ groups, removed }) {
     await mkdir(dirname(path), { recursive: true });
     const temporary = `${path}.new`;
     const file = await open(temporary, 'w', 0o600);
     try {
       // One that was left by a crash keeps its mode when it is opened again.
       await file.chmod(0o600);
-      await file.writeFile(`${JSON.stringify({ version: 1, groups }, null, 2)}\n`);
+      await file.writeFile(`${JSON.stringify({ version: 1, groups, removed }, null, 2)}\n`);
       await file.sync();
     } finally {
       await file.close();

@@ -61,7 +61,12 @@ describe('a group that is added while the manager runs', () => {
     });
     await eventually(
       async () =>
-        expect(await manager.group('shop')).toMatchObject({ state: 'ok', primary: { name: 'r1' }, manage: 'observe' }),
+        expect(await manager.group('shop')).toMatchObject({
+          state: 'ok',
+          primary: { name: 'r1' },
+          manage: 'observe',
+          settings: { policy: 'availability' },
+        }),
       { timeoutMs: 15_000 },
     );
     expect(await put(manager, 'shop', document)).toMatchObject({
@@ -139,6 +144,7 @@ describe('a group that is added while the manager runs', () => {
       sentinels: sentinels.map(at),
       manage: 'manage',
       downAfter: '1500ms',
+      announce: Object.fromEntries(sentinels.map((one) => [at(one), at(one)])),
     };
     expect(await put(manager, 'fresh?dryRun=true', document)).toMatchObject({
       status: 200,
@@ -168,6 +174,7 @@ describe('a group that is added while the manager runs', () => {
       { timeoutMs: 15_000 },
     );
     for (const sentinel of sentinels) {
+      expect(await sentinel.cli('SENTINEL', 'CONFIG', 'GET', 'announce-ip')).toEqual(['announce-ip', '127.0.0.1']);
       const facts = await sentinel.cli('SENTINEL', 'MASTER', 'fresh');
       const words = Array.isArray(facts) ? facts.map(String) : [];
       expect(words[words.indexOf('down-after-milliseconds') + 1]).toBe('1500');
@@ -200,6 +207,23 @@ describe('a group that is added while the manager runs', () => {
     });
     expect(await sums()).toEqual(before);
     for (const node of group.nodes) expect(await changing(node)).toEqual([]);
+
+    const other = own(await startRedis());
+    expect((await put(manager, 'other', { kind: 'single', seeds: [at(other)] })).status).toBe(201);
+    await eventually(async () => expect((await manager.group('other')).state).toBe('ok'), { timeoutMs: 10_000 });
+    const hung = [...group.nodes, ...group.sentinels];
+    for (const one of hung) one.freeze();
+    try {
+      await eventually(async () => expect((await manager.group('watched')).state).toBe('down'), { timeoutMs: 20_000 });
+      for (let look = 0; look < 10; look += 1) {
+        const { state, nodes } = await manager.group('other');
+        // It is asked four times a second; questions to those that hang take half a second each.
+        expect({ state, fresh: (nodes[0]?.seenAgoMs ?? Infinity) < 1_000 }).toEqual({ state: 'ok', fresh: true });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    } finally {
+      for (const one of hung) one.resume();
+    }
   }, 60_000);
 });
 

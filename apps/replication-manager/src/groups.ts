@@ -5,12 +5,17 @@ import type { Address } from '@switchyard/replication';
 import type { Component } from '@switchyard/runtime';
 import { createGroup, type Group, type GroupSurroundings } from './group.ts';
 import type { GroupDefinition } from './group-part.ts';
-import { definitionOf, withChanges } from './groups-definition.ts';
+import { definitionOf, sameInput, withChanges } from './groups-definition.ts';
 import { groupHealth } from './groups-health.ts';
-import { createGroupsStore, type KeptGroup } from './groups-store.ts';
+import { createGroupsShare } from './groups-share.ts';
+import { createGroupsStore, type KeptGroup, type KeptGroups, type RemovedGroup } from './groups-store.ts';
 
 /** Each has its own connections, loop and journal; more of them are for another manager. */
 export const mostGroups = 32;
+/** Removed ones that are remembered for other managers. */
+const mostRemoved = 64;
+/** Groups of other managers. */
+const mostLearnt = 128;
 
 /** All groups of a manager. */
 export interface Groups extends Component {
@@ -26,6 +31,14 @@ export interface Groups extends Component {
   put(name: string, input: RedisGroupInput, members: KnownMembers): Promise<Result<KeptGroup>>;
   /** Forgets it; nothing is changed at its nodes. */
   remove(name: string): Promise<Result<KeptGroup>>;
+  /** Everything that is kept, for the other managers. */
+  all(): KeptGroups;
+  /** Takes over what another manager was told. Throws what the disk refuses. */
+  adopt(group: KeptGroup): Promise<void>;
+  /** The latest revision that any manager has of it: the next one here is later. */
+  learn(name: string, revision: number): void;
+  /** Takes over that another manager was told to forget it. Throws what the disk refuses. */
+  forget(removed: RemovedGroup): Promise<void>;
 }
 
 /** Where to begin. */
@@ -44,6 +57,8 @@ export const createGroups = (main: GroupDefinition, surroundings: GroupSurroundi
   const { logger, health } = surroundings;
   const store = createGroupsStore(join(surroundings.stateDir, 'groups.json'), logger);
   const kept = new Map<string, KeptGroup>();
+  const gone = new Map<string, RemovedGroup>();
+  const learnt = new Map<string, number>();
   const life = new AbortController();
   const running = new Map<string, Running>();
   let changes: Promise<unknown> = Promise.resolve();
@@ -70,35 +85,61 @@ export const createGroups = (main: GroupDefinition, surroundings: GroupSurroundi
     changes = done.catch(() => undefined);
     return done;
   };
-  const write = async (next: ReadonlyMap<string, KeptGroup>): Promise<void> => store.write([...next.values()]);
+  /** On the disk first: what was answered must be there after a crash. */
+  const keep = async (one: KeptGroup): Promise<void> => {
+    const removed = [...gone.values()].filter(({ name }) => name !== one.name);
+    await store.write({ groups: [...new Map([...kept, [one.name, one]]).values()], removed });
+    kept.set(one.name, one);
+    gone.delete(one.name);
+  };
+  const drop = async (removed: RemovedGroup): Promise<void> => {
+    const others = [...kept.values()].filter(({ name }) => name !== removed.name);
+    const all = [...gone.values()]
+      .filter(({ name }) => name !== removed.name)
+      .concat(removed)
+      .slice(-mostRemoved);
+    await store.write({ groups: others, removed: all });
+    kept.delete(removed.name);
+    gone.clear();
+    for (const one of all) gone.set(one.name, one);
+  };
+  const revisionOf = (name: string): number =>
+    Math.max(kept.get(name)?.revision ?? gone.get(name)?.revision ?? 0, learnt.get(name) ?? 0);
 
-  const replace = async (one: KeptGroup): Promise<void> => {
-    await running.get(one.name)?.end();
-    const made = make(definitionOfKept(one));
-    running.set(one.name, made);
+  const replace = async (definition: GroupDefinition): Promise<void> => {
+    await running.get(definition.name)?.end();
+    const made = make(definition);
+    running.set(definition.name, made);
     await made.group.start(life.signal);
   };
+  const end = async (name: string): Promise<void> => {
+    // The group of the settings goes on as they say.
+    if (name === main.name) return replace(main);
+    await running.get(name)?.end();
+    running.delete(name);
+  };
 
-  return {
+  const groups: Groups = {
     name: 'groups',
     ownName: main.name,
     own: main,
     list: () => [...running.values()].map(({ group }) => group),
     get: (name) => running.get(name)?.group,
     kept: (name) => kept.get(name),
+    all: () => ({ groups: [...kept.values()], removed: [...gone.values()] }),
     put: async (name, input, members) =>
       inTurn(async () => {
         if (!kept.has(name) && kept.size >= mostGroups) return tooMany;
         const one: KeptGroup = {
           name,
-          revision: (kept.get(name)?.revision ?? 0) + 1,
+          revision: revisionOf(name) + 1,
+          by: surroundings.instanceId,
           input,
           sentinels: members.sentinels.map(plain),
           nodes: members.nodes.map(plain),
         };
-        await write(new Map([...kept, [name, one]]));
-        kept.set(name, one);
-        await replace(one);
+        await keep(one);
+        await replace(definitionOfKept(one));
         logger.info({ group: name, revision: one.revision, manage: input.manage }, 'groups.group_put');
         return ok(one);
       }),
@@ -106,19 +147,37 @@ export const createGroups = (main: GroupDefinition, surroundings: GroupSurroundi
       inTurn(async () => {
         const one = kept.get(name);
         if (one === undefined) return refuse('not_found', `there is no Redis group named ${name}`);
-        await write(new Map([...kept].filter(([other]) => other !== name)));
-        kept.delete(name);
-        await running.get(name)?.end();
-        running.delete(name);
+        await drop({ name, revision: revisionOf(name) + 1, by: surroundings.instanceId });
+        await end(name);
         logger.info({ group: name }, 'groups.group_removed');
         return ok(one);
+      }),
+    adopt: async (one) =>
+      inTurn(async () => {
+        const before = kept.get(one.name);
+        if (before === undefined && kept.size >= mostGroups) return;
+        await keep(one);
+        // The same document under a later revision: no reason to close eyes.
+        if (before === undefined || !sameInput(before.input, one.input)) await replace(definitionOfKept(one));
+        logger.info({ group: one.name, revision: one.revision, by: one.by }, 'groups.group_adopted');
+      }),
+    learn(name, revision) {
+      if (learnt.size < mostLearnt || learnt.has(name)) learnt.set(name, revision);
+    },
+    forget: async (removed) =>
+      inTurn(async () => {
+        const isKept = kept.has(removed.name);
+        await drop(removed);
+        if (isKept) await end(removed.name);
+        if (isKept) logger.info({ group: removed.name, by: removed.by }, 'groups.group_forgotten');
       }),
     async start(signal) {
       const read = await store.read().catch((error: unknown) => {
         logger.error({ err: error }, 'groups.file_unusable');
-        return [];
+        return { groups: [], removed: [] };
       });
-      for (const one of read.slice(0, mostGroups)) kept.set(one.name, one);
+      for (const one of read.groups.slice(0, mostGroups)) kept.set(one.name, one);
+      for (const one of read.removed) gone.set(one.name, one);
       const changed = kept.get(main.name);
       if (changed !== undefined) running.set(main.name, make(definitionOfKept(changed)));
       await running.get(main.name)?.group.start(signal);
@@ -127,18 +186,23 @@ export const createGroups = (main: GroupDefinition, surroundings: GroupSurroundi
         [...kept.values()]
           .filter(({ name }) => name !== main.name)
           .map(async (one) =>
-            replace(one).catch((error: unknown) =>
+            replace(definitionOfKept(one)).catch((error: unknown) =>
               logger.error({ group: one.name, err: error }, 'groups.group_not_started'),
             ),
           ),
       );
+      await share.start(signal);
     },
     async stop() {
+      await share.stop();
       life.abort();
       await changes;
       await Promise.all([...running.values()].map(async ({ group }) => group.stop()));
     },
   };
+  const { redis, clock } = surroundings;
+  const share = createGroupsShare({ redis, groups, health, clock, logger });
+  return groups;
 };
 
 const plain = ({ host, port }: Address): { host: string; port: number } => ({ host, port });

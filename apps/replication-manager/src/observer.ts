@@ -156,5 +156,7 @@ const accessOf = ({ username, password, tls }: RedisGroupSettings): RedisAccess 
   ...(tls === undefined ? {} : { tls }),
 });
 
-const sentinelAccessOf = ({ sentinelPassword }: RedisGroupSettings): RedisAccess =>
-  sentinelPassword === undefined ? {} : { password: sentinelPassword };
+const sentinelAccessOf = ({ sentinelPassword, tls }: RedisGroupSettings): RedisAccess => ({
+  ...(sentinelPassword === undefined ? {} : { password: sentinelPassword }),
+  ...(tls === undefined ? {} : { tls }),
+});

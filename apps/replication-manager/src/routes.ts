@@ -5,6 +5,7 @@ import {
   redisFailoverSchema,
   redisGroupViewSchema,
   refuse,
+  type RedisGroupView,
   type RedisNodeView,
   type RedisShardView,
   type Refusal,
@@ -21,6 +22,7 @@ import {
 import { z } from 'zod';
 import type { Group } from './group.ts';
 import type { Groups } from './groups.ts';
+import { publicSettings } from './groups-definition.ts';
 
 const params = z.object({ group: z.string().min(1).max(64) });
 const tags = ['redis'];
@@ -54,7 +56,7 @@ export const redisRoutes = (groups: Pick<Groups, 'list' | 'get'>): Route[] => {
       responses: {
         200: { description: 'The groups', schema: z.object({ groups: z.array(redisGroupViewSchema) }) },
       },
-      handle: () => ({ status: 200, body: { groups: groups.list().map((group) => group.view()) } }),
+      handle: () => ({ status: 200, body: { groups: groups.list().map(shownGroup) } }),
     }),
     route({
       method: 'get',
@@ -64,7 +66,7 @@ export const redisRoutes = (groups: Pick<Groups, 'list' | 'get'>): Route[] => {
       params,
       query: z.strictObject({}),
       responses: { 200: { description: 'The group', schema: redisGroupViewSchema } },
-      handle: ({ params: { group } }) => inGroup(group, (one) => ({ status: 200, body: one.view() })),
+      handle: ({ params: { group } }) => inGroup(group, (one) => ({ status: 200, body: shownGroup(one) })),
     }),
     route({
       method: 'get',
@@ -128,6 +130,11 @@ const shardOf = (group: Group, { shard, slot, key }: ShardChoice): Result<RedisS
   if (shard === undefined && slot === undefined && key === undefined) return null;
   return refuse('invalid_input', `group ${group.definition.name} is no Redis Cluster: it has no shards`);
 };
+
+const shownGroup = (group: Group): RedisGroupView => ({
+  ...group.view(),
+  settings: publicSettings(group.definition.input),
+});
 
 /** The refusal for a group that is not there. */
 export const unknownGroup = (name: string, groups: Pick<Groups, 'list'>): Refusal =>

@@ -38,6 +38,8 @@ export const keys = Object.freeze({
   leaseExpiries: key('lease-expiries'),
   /** list: latest failovers and switchovers of a group, newest first */
   redisHistory: (group: string): string => key(`redis-history:${group}`),
+  /** hash: group of Redis nodes -> what the managers are to know about it, without secrets */
+  redisGroups: key('redis-groups'),
   /** string: who has looked why a group failed over again and again, newest first */
   redisAcknowledgements: (group: string): string => key(`redis-acknowledgements:${group}`),
   /** hash: operation id -> document */

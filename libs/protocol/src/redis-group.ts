@@ -1,5 +1,6 @@
 // What does replication-manager tell about a group of Redis nodes?
 import { z } from 'zod';
+import { redisGroupSettingsSchema } from './redis-group-input.ts';
 import { redisCheckSummarySchema } from './redis-check.ts';
 
 /** String that expires: the time of the last probe write to the primary. In the one slot of all our keys (see keys.ts). */
@@ -100,6 +101,8 @@ export const redisGroupViewSchema = z
     policy: z.enum(['availability', 'consistency']).optional(),
     /** whether the data is the same on all nodes, when it was compared last; null: not yet */
     lastCheck: redisCheckSummarySchema.nullable().optional(),
+    /** what is wanted of it, without secrets */
+    settings: redisGroupSettingsSchema.optional(),
     observedAt: z.iso.datetime(),
   })
   .meta({ id: 'RedisGroup' });
