@@ -29,8 +29,9 @@ export interface ClusterObserverOptions {
 }
 
 const mostNodes = 64;
-/** A node that nobody names for so long is forgotten. */
+/** A node that nobody names for so long is forgotten; one that says itself that it is alone, sooner. */
 const forgetAfterMs = 60_000;
+const forgetAloneAfterMs = 3_000;
 
 /** An observer of the cluster behind the seeds. */
 export const createClusterObserver = (options: ClusterObserverOptions): ClusterObserver => {
@@ -67,15 +68,16 @@ export const createClusterObserver = (options: ClusterObserverOptions): ClusterO
     for (const node of nodes.values()) {
       const { cluster, failure } = node.observation();
       if (cluster === null || failure !== null) continue;
-      for (const { at, handshake } of cluster.lines) if (at !== null && !handshake) add(at);
+      for (const { at, handshake, isMyself } of cluster.lines) if (at !== null && !handshake && !isMyself) add(at);
     }
   };
   const forget = (): void => {
-    const oldestMs = clock.monotonicMs() - forgetAfterMs;
+    const nowMs = clock.monotonicMs();
     // Only when somebody is left to name the others: with all of them away, everybody is remembered.
     if (![...nodes.values()].some((one) => one.observation().failure === null)) return;
-    for (const key of nodes.keys()) {
-      if (!seeds.has(key) && (namedAtMs.get(key) ?? 0) < oldestMs) drop(key);
+    for (const [key, node] of nodes) {
+      const patienceMs = node.observation().cluster?.lines.length === 1 ? forgetAloneAfterMs : forgetAfterMs;
+      if (!seeds.has(key) && nowMs - (namedAtMs.get(key) ?? 0) > patienceMs) drop(key);
     }
   };
   const observations = () => [...nodes.values()].map((node) => node.observation());

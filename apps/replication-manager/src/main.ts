@@ -10,6 +10,7 @@ import {
   redisSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
+import { clusterRoutes } from './cluster-routes.ts';
 import { replicationConfig } from './config.ts';
 import { groupRoutes } from './group-routes.ts';
 import { consistencyRoutes } from './consistency-routes.ts';
@@ -64,6 +65,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
         ...redisOperationRoutes(operations),
         ...consistencyRoutes(groups, { operations, clock }),
         ...healthPolicyRoutes(groups, operations),
+        ...clusterRoutes({ groups, operations }),
         ...switchoverRoutes({ groups, operations, nowUnixMs: () => clock.unixMs() }),
         ...maintenanceRoutes(groups),
       ],

@@ -1,7 +1,9 @@
 // How is a switchover asked for? POST with a target, a time, or only to see what would happen.
 import { route, type Reply, type Route } from '@switchyard/http';
+import { refuse } from '@switchyard/protocol';
 import { switchoverWaits } from '@switchyard/replication';
 import { z } from 'zod';
+import { clusterSwitchover } from './cluster-routes.ts';
 import type { Groups } from './groups.ts';
 import { answerOperation, operationResponses, waitQuery } from './redis-operation-routes.ts';
 import type { RedisOperations } from './redis-operations.ts';
@@ -14,6 +16,8 @@ const params = z.object({ group: z.string().min(1).max(64) });
 const body = z.strictObject({
   /** Name or `host:port`; the best replica unless given. */
   to: z.string().min(1).max(280).optional(),
+  /** Of a Redis Cluster: which shard, by its name or a node of it. */
+  shard: z.string().min(1).max(64).optional(),
   dryRun: z.boolean().default(false),
   /** `2026-11-21T03:00:00Z` or `in 10m`. */
   at: z.string().min(1).max(64).optional(),
@@ -70,6 +74,19 @@ export const switchoverRoutes = (options: {
       handle: async ({ params: { group: name }, query, body: asked }): Promise<Reply> => {
         const group = groups.get(name);
         if (group === undefined) return unknownGroup(name, groups);
+        if (group.cluster !== null) {
+          const wish = {
+            group: name,
+            to: asked.to,
+            shard: asked.shard,
+            dryRun: asked.dryRun,
+            later: asked.at !== undefined,
+          };
+          return clusterSwitchover(group.cluster, wish, { operations, waitMs: query.wait ?? asked.wait ?? 0 });
+        }
+        if (asked.shard !== undefined) {
+          return refuse('invalid_input', `group ${name} is no Redis Cluster: it has no shards`).error;
+        }
         const at = parseAt(asked.at, nowUnixMs());
         if (!at.ok) return at.error;
         const to = asked.to ?? null;

@@ -1,0 +1,133 @@
+// What can be asked for of a Redis Cluster? Switchover and failover of a shard, a replica more, a node less. The switchover shares its
+// route with the groups of Sentinels; the others are here.
+import { route, type Reply, type Route } from '@switchyard/http';
+import { refuse, type Refusal } from '@switchyard/protocol';
+import { addressOf, type ShardPlan, type ShardWish } from '@switchyard/replication';
+import { z } from 'zod';
+import type { ClusterWork } from './cluster-work.ts';
+import type { Group } from './group.ts';
+import type { Groups } from './groups.ts';
+import { answerOperation, operationResponses, waitQuery } from './redis-operation-routes.ts';
+import type { RedisOperations } from './redis-operations.ts';
+import { unknownGroup } from './routes.ts';
+
+const tags = ['redis'];
+const path = '/v1/redis/groups/:group';
+const params = z.object({ group: z.string().min(1).max(64) });
+const nodeParams = params.extend({ node: z.string().min(1).max(280) });
+const name = z.string().min(1).max(280);
+
+const failoverBody = z.strictObject({
+  to: name.optional(),
+  shard: z.string().min(1).max(64).optional(),
+  /** `<group>/<node>`: that what the old primary alone had may be lost */
+  confirm: z.string().max(400).optional(),
+  /** without a vote of the other primaries: only when they are gone for good */
+  takeover: z.boolean().default(false),
+});
+const nodeBody = z.strictObject({
+  address: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:.]+\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/, 'must be ip:port, such as 10.0.0.5:6379'),
+  /** Name of the primary, or of its shard. */
+  replicaOf: name,
+});
+
+/** Dry run, or the operation, of a switchover in a Redis Cluster. */
+export const clusterSwitchover = async (
+  cluster: ClusterWork,
+  asked: ShardWish & { readonly dryRun: boolean; readonly group: string; readonly later: boolean },
+  { operations, waitMs }: { readonly operations: RedisOperations; readonly waitMs: number },
+): Promise<Reply> => {
+  const wish: ShardWish = { to: asked.to, shard: asked.shard };
+  if (asked.dryRun) {
+    const plan = cluster.survey(wish);
+    return plan.ok ? { status: 200, body: planOf(asked.group, plan.value) } : plan.error;
+  }
+  if (asked.later) {
+    return refuse('not_implemented', 'a switchover in a Redis Cluster cannot be put off yet', {
+      next: 'leave "at" out',
+    }).error;
+  }
+  return answerOperation(operations, await cluster.switchover(wish), waitMs);
+};
+
+const endpoint = (one: ShardPlan['from']): { name: string; host: string; port: number } | null =>
+  one === null ? null : { name: one.name, host: one.host, port: one.port };
+
+const planOf = (group: string, { shard, from, to, because, checks, blockers }: ShardPlan): Record<string, unknown> => ({
+  group,
+  dryRun: true,
+  possible: blockers.length === 0,
+  shard: shard?.name ?? null,
+  from: endpoint(from),
+  to: endpoint(to),
+  because,
+  way: 'cluster',
+  blockers: blockers.map(({ code }) => code),
+  checks,
+});
+
+/** Routes below `/v1/redis/groups/{group}` for a Redis Cluster. */
+export const clusterRoutes = (options: {
+  readonly groups: Pick<Groups, 'list' | 'get'>;
+  readonly operations: RedisOperations;
+}): Route[] => {
+  const { groups, operations } = options;
+  const inCluster = async (
+    group: string,
+    answer: (cluster: ClusterWork, group: Group) => Promise<Reply>,
+  ): Promise<Reply> => {
+    const found = groups.get(group);
+    if (found === undefined) return unknownGroup(group, groups);
+    return found.cluster === null ? notInCluster(group) : answer(found.cluster, found);
+  };
+  const query = z.strictObject({ wait: waitQuery });
+  return [
+    route({
+      method: 'post',
+      path: `${path}/failover`,
+      summary:
+        'Of a Redis Cluster: makes a replica primary of a shard whose primary is gone; what that one alone had is lost',
+      tags,
+      params,
+      query,
+      body: failoverBody,
+      responses: { ...operationResponses, 409: { description: 'Refused: why names each failed check' } },
+      handle: async ({ params: { group }, query: { wait }, body }) =>
+        inCluster(group, async (cluster) => answerOperation(operations, await cluster.failover(body), wait ?? 0)),
+    }),
+    route({
+      method: 'post',
+      path: `${path}/nodes`,
+      summary: 'Of a Redis Cluster: adds an empty node as a replica of a primary',
+      tags,
+      params,
+      query,
+      body: nodeBody,
+      responses: { ...operationResponses, 409: { description: 'Refused: why names each failed check' } },
+      handle: async ({ params: { group }, query: { wait }, body: { address, replicaOf } }) =>
+        inCluster(group, async (cluster) =>
+          answerOperation(operations, await cluster.addNode({ address: addressOf(address), replicaOf }), wait ?? 0),
+        ),
+    }),
+    route({
+      method: 'delete',
+      path: `${path}/nodes/:node`,
+      summary: 'Of a Redis Cluster: removes a node that owns no slots; every other node forgets it, and it is emptied',
+      tags,
+      params: nodeParams,
+      query: query.extend({ confirm: z.string().max(400).optional() }),
+      responses: { ...operationResponses, 409: { description: 'Refused: why names each failed check' } },
+      handle: async ({ params: { group, node }, query: { wait, confirm } }) =>
+        inCluster(group, async (cluster) =>
+          answerOperation(operations, await cluster.removeNode({ node, confirm }), wait ?? 0),
+        ),
+    }),
+  ];
+};
+
+const notInCluster = (group: string): Refusal =>
+  refuse('not_implemented', `group ${group} is no Redis Cluster: its Sentinels fail it over and find its replicas`, {
+    next: `POST /v1/redis/groups/${group}/switchover for a planned change; a replica joins by REPLICAOF`,
+  }).error;
