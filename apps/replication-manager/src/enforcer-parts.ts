@@ -1,5 +1,6 @@
 // Which parts enforce the verdict of the Sentinels in a group, and what do they share? Put together here.
 import { join } from 'node:path';
+import { createBootLock } from './boot-lock.ts';
 import { createEnforcer } from './enforcer.ts';
 import type { Redis } from '@switchyard/redis';
 import { createFlappingBrake, type FlappingBrake } from './flapping-part.ts';
@@ -56,6 +57,11 @@ export const createEnforcement = (tools: GroupTools, settings: EnforcementSettin
     mostFailovers: settings.flappingFailovers,
     withinMs: settings.flappingWithinMs,
   });
-  const parts = [enforcer, createMinReplicas(tools, settings.minReplicasMaxLagMs), flapping.part];
+  const parts = [
+    enforcer,
+    createMinReplicas(tools, settings.minReplicasMaxLagMs),
+    flapping.part,
+    createBootLock(tools, () => flapping.refusal()),
+  ];
   return { parts, salvages, flapping };
 };

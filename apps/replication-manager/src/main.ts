@@ -10,7 +10,7 @@ import {
   redisSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
-import { clusterRoutes } from './cluster-routes.ts';
+import { bootLockRoutes } from './boot-lock-routes.ts';
 import { replicationConfig } from './config.ts';
 import { groupRoutes } from './group-routes.ts';
 import { consistencyRoutes } from './consistency-routes.ts';
@@ -61,11 +61,11 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
         ...redisRoutes(groups),
         ...salvageRoutes(groups),
         ...flappingRoutes(groups),
+        ...bootLockRoutes(groups),
         ...groupRoutes({ groups, clock, logger }),
         ...redisOperationRoutes(operations),
         ...consistencyRoutes(groups, { operations, clock }),
         ...healthPolicyRoutes(groups, operations),
-        ...clusterRoutes({ groups, operations }),
         ...switchoverRoutes({ groups, operations, nowUnixMs: () => clock.unixMs() }),
         ...maintenanceRoutes(groups),
       ],

@@ -18,6 +18,8 @@ export type {
   Survey,
   Surveyed,
 } from './admission-survey.ts';
+export { countKeys, defaultLockUsers, judgeBoot, lockConfig } from './boot-lock.ts';
+export type { BootFacts, BootVerdict, LockConfig, LockUsers } from './boot-lock.ts';
 export { divergenceOf } from './divergence.ts';
 export type { Divergence } from './divergence.ts';
 export { enforcementState, fenceOf, stepEnforcement } from './enforcement.ts';
