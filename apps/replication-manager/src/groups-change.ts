@@ -80,13 +80,20 @@ export const putGroup = async (
   const report = reportOf(admission, { name, input, survey });
   if (dryRun) return ok({ change: 'none', revision: kept?.revision ?? 0, admission: report, provisioning: null });
   if (!admission.admitted) return refusedChange(refusalOf(name, admission), report);
-  const before = matches(groups, request);
-  if (!before.ok) return refusedChange(before.error, report);
-  const put = await groups.put(name, input, admission.members);
+  // Others may have changed something while everybody was asked.
+  const guard = (): Result<null> => {
+    const now = admit({ name, input, survey, others: othersOf(groups, name) });
+    return now.admitted ? matches(groups, request) : { ok: false, error: refusalOf(name, now) };
+  };
+  const { sentinels, nodes } = admission.members;
+  const put = await groups.put(name, { input, sentinels, nodes, guard });
   if (!put.ok) return refusedChange(put.error, report);
+  // What Sentinels log in with cannot be read back: it is told again when it was changed.
+  const renewAuth =
+    kept !== undefined && (kept.input.password !== input.password || kept.input.username !== input.username);
   const provisioning =
     input.kind === 'sentinel' && input.manage === 'manage'
-      ? await provision({ name, input, members: admission.members, survey, ...surroundings })
+      ? await provision({ name, input, members: admission.members, survey, renewAuth, ...surroundings })
       : null;
   const change = kept === undefined ? 'created' : 'changed';
   return ok({ change, revision: put.value.revision, admission: report, provisioning });
@@ -95,8 +102,9 @@ export const putGroup = async (
 /** Of the group of the settings a few things can be changed; where it is and its passwords come from the settings alone. */
 const putOwn = async (
   { groups }: ChangeSurroundings,
-  { name, input, dryRun }: PutRequest,
+  request: PutRequest,
 ): Promise<Result<GroupChange, RefusedChange>> => {
+  const { name, input, dryRun } = request;
   const why = notChangeable(groups.own, input);
   if (why.length > 0) {
     const detail = `the group ${name} is the one of the settings: only manage, policy, bootLock, downAfter, failoverTimeout and quorum can be changed here`;
@@ -110,7 +118,8 @@ const putOwn = async (
   if (sameInput(present, wanted)) return ok({ change: 'unchanged', ...nothing });
   if (dryRun) return ok({ change: 'none', ...nothing });
   // What its Sentinels differ in is mended by the part that watches them, as for any managed group.
-  const put = await groups.put(name, wanted, { sentinels: [], nodes: [] });
+  const guard = (): Result<null> => matches(groups, request);
+  const put = await groups.put(name, { input: wanted, sentinels: [], nodes: [], guard });
   return put.ok ? ok({ change: 'changed', ...nothing, revision: put.value.revision }) : refusedChange(put.error);
 };
 

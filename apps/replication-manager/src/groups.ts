@@ -27,8 +27,11 @@ export interface Groups extends Component {
   readonly own: GroupDefinition;
   /** As it is kept; undefined for the group of the settings while nothing was changed. */
   kept(name: string): KeptGroup | undefined;
-  /** Keeps it on the disk, then looks after it; an earlier one of that name ends first. Refuses beyond `mostGroups`. Throws what the disk refuses. */
-  put(name: string, input: RedisGroupInput, members: KnownMembers): Promise<Result<KeptGroup>>;
+  /**
+   * Keeps it on the disk, then looks after it; an earlier one of that name ends first. Refuses beyond `mostGroups`, and what `guard`
+   * refuses, which sees all changes before this one. Throws what the disk refuses.
+   */
+  put(name: string, group: GroupToKeep): Promise<Result<KeptGroup>>;
   /** Forgets it; nothing is changed at its nodes. */
   remove(name: string): Promise<Result<KeptGroup>>;
   /** Everything that is kept, for the other managers. */
@@ -41,10 +44,12 @@ export interface Groups extends Component {
   forget(removed: RemovedGroup): Promise<void>;
 }
 
-/** Where to begin. */
-export interface KnownMembers {
+/** What is to be kept, and where to begin. */
+export interface GroupToKeep {
+  readonly input: RedisGroupInput;
   readonly sentinels: readonly Address[];
   readonly nodes: readonly Address[];
+  readonly guard: () => Result<null>;
 }
 
 interface Running {
@@ -127,16 +132,18 @@ export const createGroups = (main: GroupDefinition, surroundings: GroupSurroundi
     get: (name) => running.get(name)?.group,
     kept: (name) => kept.get(name),
     all: () => ({ groups: [...kept.values()], removed: [...gone.values()] }),
-    put: async (name, input, members) =>
+    put: async (name, { input, sentinels, nodes, guard }) =>
       inTurn(async () => {
+        const guarded = guard();
+        if (!guarded.ok) return guarded;
         if (!kept.has(name) && kept.size >= mostGroups) return tooMany;
         const one: KeptGroup = {
           name,
           revision: revisionOf(name) + 1,
           by: surroundings.instanceId,
           input,
-          sentinels: members.sentinels.map(plain),
-          nodes: members.nodes.map(plain),
+          sentinels: sentinels.map(plain),
+          nodes: nodes.map(plain),
         };
         await keep(one);
         await replace(definitionOfKept(one));

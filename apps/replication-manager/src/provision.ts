@@ -54,6 +54,8 @@ export interface ProvisionOptions {
   readonly input: RedisGroupInput;
   readonly members: Members;
   readonly survey: Survey;
+  /** User or password were changed: Sentinels that know the group are told the new ones. */
+  readonly renewAuth?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -65,9 +67,9 @@ const lookEveryMs = 200;
 
 /** What each reachable Sentinel would be told: for a dry run. */
 export const plannedSteps = (
-  options: Pick<ProvisionOptions, 'name' | 'input' | 'members' | 'survey'>,
+  options: Pick<ProvisionOptions, 'name' | 'input' | 'members' | 'survey' | 'renewAuth'>,
 ): readonly { readonly at: Address; readonly steps: readonly ProvisionStep[] }[] => {
-  const { name, input, members, survey } = options;
+  const { name, input, members, survey, renewAuth = false } = options;
   const { primary, sentinels } = members;
   if (input.kind !== 'sentinel' || input.manage !== 'manage' || primary === null) return [];
   const reached = sentinels.flatMap((at) => {
@@ -75,7 +77,7 @@ export const plannedSteps = (
     return one !== undefined && isSentinel(one) ? [{ at, view: knownAs(one, name)?.view ?? null }] : [];
   });
   const views = reached.flatMap(({ view }) => view ?? []);
-  const wanted = wantedWatch({ group: name, input, primary, count: sentinels.length, views });
+  const wanted = wantedWatch({ group: name, input, primary, count: sentinels.length, views, renewAuth });
   return reached.map(({ at, view }) => ({ at, steps: provisionSteps(view, wanted) }));
 };
 

@@ -45,6 +45,12 @@ describe('a Sentinel that knows the group', () => {
     ).toEqual(['SENTINEL SET shop quorum 2 failover-timeout 20000']);
   });
 
+  it('is told user and password again when they were changed', () => {
+    const changed = { ...wanted({ password: 'sesame' }), renewAuth: true };
+    expect(provisionSteps(view(), changed).map(({ shown }) => shown)).toEqual(['SENTINEL SET shop auth-pass ***']);
+    expect(provisionSteps(view(), wanted({ password: 'sesame' }))).toEqual([]);
+  });
+
   it('is not told another primary: that is for the Sentinels to agree on', () => {
     const strays = provisionSteps(view({ primary: { host: '10.0.0.2', port: 6379 } }), wanted({ downAfter: '5s' }));
     expect(strays).toEqual([]);

@@ -14,6 +14,8 @@ export interface WantedWatch {
   /** The Sentinels use the same user at the nodes. */
   readonly username: string | null;
   readonly password: string | null;
+  /** Also who knows the group is told user and password. */
+  readonly renewAuth: boolean;
 }
 
 /** A setting, and whether somebody asked for this very value. */
@@ -40,6 +42,7 @@ export const wantedWatch = (options: {
   readonly primary: Address;
   readonly count: number;
   readonly views: readonly SentinelView[];
+  readonly renewAuth?: boolean;
 }): WantedWatch => {
   const { group, input, primary, count, views } = options;
   const wanted = (given: number | undefined, known: readonly (number | null)[], usual: number): Wanted =>
@@ -64,17 +67,18 @@ export const wantedWatch = (options: {
     ),
     username: input.username ?? null,
     password: input.password ?? null,
+    renewAuth: options.renewAuth ?? false,
   };
 };
 
 /** The commands for a Sentinel with this view of the group (null: it does not know it). Empty when nothing is to be done. */
 export const provisionSteps = (view: SentinelView | null, wanted: WantedWatch): readonly ProvisionStep[] => {
   const { group, primary, quorum, downAfterMs, failoverTimeoutMs } = wanted;
+  const secrets: readonly (readonly [string, string])[] = [
+    ...(wanted.username === null ? [] : [['auth-user', wanted.username] as const]),
+    ...(wanted.password === null ? [] : [['auth-pass', wanted.password] as const]),
+  ];
   if (view === null) {
-    const secrets: readonly (readonly [string, string])[] = [
-      ...(wanted.username === null ? [] : [['auth-user', wanted.username] as const]),
-      ...(wanted.password === null ? [] : [['auth-pass', wanted.password] as const]),
-    ];
     return [
       step(['SENTINEL', 'MONITOR', group, primary.host, String(primary.port), String(quorum.value)]),
       setStep(group, [
@@ -93,6 +97,7 @@ export const provisionSteps = (view: SentinelView | null, wanted: WantedWatch): 
     ...drift(['quorum', view.quorum, quorum]),
     ...drift(['down-after-milliseconds', view.downAfterMs, downAfterMs]),
     ...drift(['failover-timeout', view.failoverTimeoutMs, failoverTimeoutMs]),
+    ...(wanted.renewAuth ? secrets : []),
   ];
   return settings.length === 0 ? [] : [setStep(group, settings)];
 };
