@@ -128,12 +128,12 @@ export function createJobWorker<T extends object>(
     );
     progress();
   };
-  /** Waits for the job in work, but not for a Redis that is away. */
-  const close = async (): Promise<void> => {
+  /** Waits for the job in work, but not for a Redis that is away, and not for a worker that hangs: it would keep its timers for ever. */
+  const close = async (isStuck = false): Promise<void> => {
     const [oldWorker, oldConnection] = [worker, connection];
     worker = undefined;
     try {
-      const closed = oldWorker?.close(oldConnection?.status !== 'ready');
+      const closed = oldWorker?.close(isStuck || oldConnection?.status !== 'ready');
       await withDeadline(Promise.allSettled([closed, ...inWork]), JOB_END_MS, `the end of the worker of ${queue}`);
     } catch (error) {
       logger.warn({ queue, inWork: inWork.size, err: error }, 'worker.abandoned');
@@ -146,7 +146,7 @@ export function createJobWorker<T extends object>(
     if (inWork.size > 0 || (counts['waiting'] ?? 0) === 0) return progress();
     if (clock.monotonicMs() - progressAtMs < STUCK_MS) return;
     logger.warn({ queue, waiting: counts['waiting'] }, 'worker.stuck');
-    await close();
+    await close(true);
     open();
   };
   const ticker = createTicker({ name: `worker-watch:${queue}`, everyMs: WATCH_EVERY_MS, run: watch, clock, logger });

@@ -43,6 +43,18 @@ describe('the settings of Redis', () => {
     expect(() => settingsOf({ URL: url })).toThrow('database 3');
   });
 
+  it('map announced addresses to reachable ones, each once', () => {
+    expect(settingsOf({ NAT_MAP: '10.0.0.1:6379=127.0.0.1:4731,[2001:db8::5]:7000=localhost:4732' })).toMatchObject({
+      natMap: {
+        '10.0.0.1:6379': { host: '127.0.0.1', port: 4731 },
+        '2001:db8::5:7000': { host: 'localhost', port: 4732 },
+      },
+    });
+    expect(settingsOf({})).not.toHaveProperty('natMap');
+    expect(() => settingsOf({ NAT_MAP: '10.0.0.1:6379' })).toThrow('host:port=host:port');
+    expect(() => settingsOf({ NAT_MAP: 'a:1=b:1,a:1=b:2' })).toThrow('maps a:1 twice');
+  });
+
   it('are refused by who works on groups only, when they name a cluster', () => {
     expect(() => redisGroupSettingsOf(load({ CLUSTER: '10.0.0.1:6379' }), 'replication-manager')).toThrow(
       'a Redis Cluster fails over by itself',
