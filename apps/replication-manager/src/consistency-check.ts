@@ -98,7 +98,13 @@ const checkPair = async (
   const [own, ...others] = [primary, ...replicas].map(probed) as [ProbedNode, ...ProbedNode[]];
   const readers: DigestReader[] = [];
   try {
-    const { checks, infos } = await probeNodes({ ...request, clock: tools.clock, primary: own, replicas: others });
+    const { checks, infos } = await probeNodes({
+      signal: request.signal,
+      cluster: request.view.shards !== undefined,
+      clock: tools.clock,
+      primary: own,
+      replicas: others,
+    });
     const offsets = new Map([...infos].map(([name, { offset }]) => [name, offset]));
     const told = (node: RedisNodeCheck): RedisNodeCheck => ({ ...node, offset: offsets.get(node.node) ?? null });
     if (!request.input.digest) {

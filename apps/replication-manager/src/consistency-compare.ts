@@ -50,6 +50,7 @@ const keysOfWave = 50_000;
 /** After so many differing keys the rest is not counted any more. */
 const mostDiffering = 1_000;
 const mostSamples = 20;
+const bucketsAtOnce = 65_536;
 const scanShare = 80;
 
 interface Tally {
@@ -120,9 +121,16 @@ const settleDatabase = async (
     readonly tallies: readonly Tally[];
   },
 ): Promise<void> => {
-  const { primary, replicas, sums, tallies, database, onProgress } = options;
+  const { primary, replicas, sums, tallies, database, clock, signal, onProgress } = options;
   const [own, ...others] = sums as [KeySums, ...KeySums[]];
-  const suspects = others.map((one) => differingBuckets(own, one));
+  const suspects: number[][] = others.map(() => []);
+  for (let from = 0; from < own.low.length; from += bucketsAtOnce) {
+    for (const [at, one] of others.entries()) {
+      suspects[at]?.push(...differingBuckets(own, one, { from, to: from + bucketsAtOnce }));
+    }
+    // The manager has other things to do at the same time.
+    await clock.sleep(0, signal);
+  }
   const all = [...new Set(suspects.flat())].sort((a, b) => a - b);
   const each = Math.max(1, Math.max(...sums.map(({ keys }) => keys)) / 2 ** own.bits);
   const wave = Math.max(1, Math.floor(keysOfWave / each));
@@ -153,14 +161,16 @@ const settleDatabase = async (
   }
 };
 
-/** The first of them, with what both sides have. */
+/** Some of them, from everywhere in the list, with what both sides have. */
 export const samplesOf = async (
   primary: DigestReader,
   replica: DigestReader,
   different: Tally['different'],
 ): Promise<readonly RedisKeyDifference[]> => {
   const found: RedisKeyDifference[] = [];
-  for (const { database, name } of different.slice(0, mostSamples)) {
+  const step = Math.max(1, different.length / mostSamples);
+  const picked = different.filter((_one, at) => Math.floor(at / step) !== Math.floor((at - 1) / step));
+  for (const { database, name } of picked) {
     const [one, other] = [await sideOf(primary, database, name), await sideOf(replica, database, name)];
     const kind = differenceKind(one, other);
     if (kind === null) continue;

@@ -28,10 +28,12 @@ const probeTtlMs = 10_000;
 const longestArrivalMs = 3_000;
 const lookEveryMs = 20;
 
-/** Probes; never rejects: what does not answer is told. `clusterSlot` is false where the probe's key belongs to another shard. */
+/** Probes; never rejects: what does not answer is told. */
 export const probeNodes = async (options: {
   readonly primary: ProbedNode;
   readonly replicas: readonly ProbedNode[];
+  /** Replicas of a cluster answer only those who say that they only read. */
+  readonly cluster: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }): Promise<ProbeResult> => {
@@ -72,8 +74,9 @@ export const probeNodes = async (options: {
 const arrival = async (
   replica: ProbedNode,
   writtenMs: number,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+  { clock, signal, cluster }: { readonly clock: Clock; readonly signal: AbortSignal; readonly cluster: boolean },
 ): Promise<string> => {
+  if (cluster) await replica.admin.call('READONLY');
   const startedMs = clock.monotonicMs();
   for (;;) {
     const read = Number(await replica.admin.call('GET', redisProbeKey));

@@ -11,6 +11,7 @@ import type {
 import { ok, refuse } from '@switchyard/protocol';
 import { noFindings, type Findings } from '@switchyard/replication';
 import { openDigestReader } from '@switchyard/redis';
+import { createTicker } from '@switchyard/runtime';
 import { runCheck, type CheckRequest } from './consistency-check.ts';
 import { consistencyFindings } from './consistency-findings.ts';
 import { createConsistencyMetrics } from './consistency-metrics.ts';
@@ -46,6 +47,8 @@ export interface Consistency {
 }
 
 const mostKept = 20;
+/** The rest is left to those whom the nodes are there for. */
+const usualDutyPercent = 75;
 /** A background check at full length; what takes longer says so and stops. */
 const longestBackgroundMs = 6 * 3_600_000;
 /** After it was found that data differs it is looked at again so soon: somebody may have mended it. */
@@ -69,9 +72,9 @@ export const createConsistency = (
   };
   const metrics = createConsistencyMetrics(tools.metrics, group);
   const kept: RedisCheck[] = [];
-  const bornMs = clock.monotonicMs();
   let busy: string | null = null;
   let comparedMs: number | null = null;
+  let attemptedMs = clock.monotonicMs();
   let calmSinceMs: number | null = null;
   let findings: Findings = noFindings;
 
@@ -117,23 +120,19 @@ export const createConsistency = (
           connect: (at) => tools.connect(at, { deadlineMs: 2_000, name: 'switchyard-check' }),
           open: (at, until) =>
             openDigestReader(
-              { ...at, access, logger, clock },
+              { ...at, access, cluster: definition.settings.kind === 'cluster', logger, clock },
               {
                 signal: until,
-                ...(input.dutyPercent === undefined ? {} : { dutyPercent: input.dutyPercent }),
+                dutyPercent: input.dutyPercent ?? usualDutyPercent,
                 ...(input.bytesPerSecond === undefined ? {} : { bytesPerSecond: input.bytesPerSecond }),
               },
             ),
         },
       );
-      if (seen.primary?.name !== view().primary?.name) {
-        return refuse(
-          'conflict',
-          `the primary changed from ${seen.primary?.name ?? 'none'} while the data was compared`,
-          {
-            next: 'ask again',
-          },
-        );
+      if (primariesOf(seen) !== primariesOf(view())) {
+        return refuse('conflict', `the primary changed from ${primariesOf(seen)} while the data was compared`, {
+          next: 'ask again',
+        });
       }
       keep(found);
       return ok(found);
@@ -170,25 +169,41 @@ export const createConsistency = (
     if (settings.checkEveryMs === 0 || busy !== null || tools.gate.current() !== null) return false;
     const everyMs =
       kept[0]?.verdict === 'different' ? Math.min(doubtEveryMs, settings.checkEveryMs) : settings.checkEveryMs;
-    return nowMs - (comparedMs ?? bornMs) >= everyMs && calmSinceMs !== null && nowMs - calmSinceMs >= calmMs;
+    const lastMs = Math.max(comparedMs ?? attemptedMs, attemptedMs);
+    const isCalm = calmSinceMs !== null && nowMs - calmSinceMs >= Math.min(calmMs, settings.checkEveryMs);
+    return isCalm && nowMs - lastMs >= everyMs;
   };
+
+  // On its own, not with the looks: of a cluster there are none.
+  const ticker = createTicker({
+    name: `redis-consistency-${group}`,
+    everyMs: 1_000,
+    run: async () => {
+      const nowMs = clock.monotonicMs();
+      const { nodes, shards, primary } = view();
+      metrics.age(comparedMs === null ? null : nowMs - comparedMs);
+      const calm =
+        (primary !== null || shards?.every(({ state }) => state !== 'down') === true) &&
+        nodes.every(({ state }) => state === 'ok' || state === 'diverged');
+      if (!calm) calmSinceMs = null;
+      calmSinceMs ??= calm ? nowMs : null;
+      if (!isDue(nowMs)) return;
+      // Also when it fails: the next one is as far away as ever.
+      attemptedMs = nowMs;
+      const input = { digest: true, dutyPercent: settings.checkDutyPercent };
+      begin({ input, cause: 'background', deadlineMs: longestBackgroundMs });
+    },
+    clock,
+    logger,
+  });
 
   return {
     part: {
       name: 'consistency',
-      look({ view: seen, follower, nowMs }) {
-        metrics.age(comparedMs === null ? null : nowMs - comparedMs);
-        const calm =
-          follower.attempt === null && seen.nodes.every(({ state }) => state === 'ok' || state === 'diverged');
-        if (!calm) calmSinceMs = null;
-        calmSinceMs ??= calm ? nowMs : null;
-        if (!isDue(nowMs)) return;
-        comparedMs = nowMs;
-        begin({
-          input: { digest: true, dutyPercent: settings.checkDutyPercent },
-          cause: 'background',
-          deadlineMs: longestBackgroundMs,
-        });
+      start: (signal) => ticker.start(signal),
+      async stop() {
+        await ticker.stop();
+        metrics.forget();
       },
       findings: () => findings,
     },
@@ -203,3 +218,7 @@ export const createConsistency = (
     },
   };
 };
+
+/** Names of all primaries: one, or one of each shard. */
+const primariesOf = ({ primary, shards }: RedisGroupView): string =>
+  shards === undefined ? (primary?.name ?? 'none') : shards.map((shard) => shard.primary.name).join(', ');

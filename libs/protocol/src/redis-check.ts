@@ -72,7 +72,7 @@ export const redisCheckInputSchema = z.strictObject({
   /** false: probe, lineage and offsets only */
   digest: z.boolean().default(true),
   bytesPerSecond: z.int().min(65_536).max(10_000_000_000).optional(),
-  /** share of the time in which a node is read from; 100 unless given */
+  /** share of the time in which a node is read from; 75 unless given */
   dutyPercent: z.int().min(1).max(100).optional(),
 });
 export type RedisCheckInput = z.infer<typeof redisCheckInputSchema>;

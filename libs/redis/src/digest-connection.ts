@@ -9,6 +9,8 @@ export interface DigestNode {
   readonly host: string;
   readonly port: number;
   readonly access?: RedisAccess;
+  /** It is a node of a Redis Cluster: its replicas answer only those who say that they only read. */
+  readonly cluster?: boolean;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -54,6 +56,7 @@ export const openDigestConnection = async (node: DigestNode): Promise<DigestConn
   };
   // Reading everything must not make everything look recently used; from Redis 7.2 on that can be asked for.
   await call('CLIENT', 'NO-TOUCH', 'ON').catch(() => undefined);
+  if (node.cluster === true) await call('READONLY');
   return {
     call,
     async run(script, args) {

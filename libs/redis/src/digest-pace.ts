@@ -7,7 +7,7 @@ export interface DigestPaceOptions {
   readonly dutyPercent?: number;
   /** Of keys and values; no limit unless given. */
   readonly bytesPerSecond?: number;
-  /** Goal for one call, ms; default 1.5. What others wait for the digest is at most one call. */
+  /** Goal for one call, ms; default 1. What others wait for the digest is at most one call. */
   readonly goalMs?: number;
   readonly clock: Clock;
 }
@@ -32,7 +32,7 @@ const measuredCalls = 1_024;
 
 /** A pace that begins carefully. */
 export const createDigestPace = (options: DigestPaceOptions): DigestPace => {
-  const { dutyPercent = 100, bytesPerSecond, goalMs = 1.5, clock } = options;
+  const { dutyPercent = 100, bytesPerSecond, goalMs = 1, clock } = options;
   let costs: number[] = [];
   let count = 64;
   let calls = 0;

@@ -37,6 +37,7 @@ export const createKeySums = (bits: number): KeySums => {
   const low = new Float64Array(2 ** bits);
   const high = new Float64Array(2 ** bits);
   let keys = 0;
+  const all = { low: 0, high: 0 };
   return {
     bits,
     low,
@@ -47,25 +48,30 @@ export const createKeySums = (bits: number): KeySums => {
     add(hashes) {
       for (let at = 0; at + digitsOfKey <= hashes.length; at += digitsOfKey) {
         const bucket = bucketOf(hashes.slice(at, at + 5), bits);
-        low[bucket] = ((low[bucket] ?? 0) + Number.parseInt(hashes.slice(at + 12, at + 24), 16)) % modulus;
-        high[bucket] = ((high[bucket] ?? 0) + Number.parseInt(hashes.slice(at + 24, at + 36), 16)) % modulus;
+        const [first, second] = [hashes.slice(at + 12, at + 24), hashes.slice(at + 24, at + 36)];
+        const [one, other] = [Number.parseInt(first, 16), Number.parseInt(second, 16)];
+        low[bucket] = ((low[bucket] ?? 0) + one) % modulus;
+        high[bucket] = ((high[bucket] ?? 0) + other) % modulus;
+        all.low = (all.low + one) % modulus;
+        all.high = (all.high + other) % modulus;
         keys += 1;
       }
     },
-    total: () => `${String(keys)}:${totalOf(low)}:${totalOf(high)}`,
+    total: () => `${String(keys)}:${all.low.toString(16)}:${all.high.toString(16)}`,
   };
 };
 
-const totalOf = (sums: Float64Array): string => {
-  let total = 0;
-  for (const sum of sums) total = (total + sum) % modulus;
-  return total.toString(16);
-};
-
-/** Buckets whose sums differ, in ascending order. Both have to have the same number of buckets. */
-export const differingBuckets = (one: KeySums, other: KeySums): readonly number[] => {
+/**
+ * Buckets whose sums differ, in ascending order, among those from `from` to before `to`: a million at once would take a while.
+ * Both have to have the same number of buckets.
+ */
+export const differingBuckets = (
+  one: KeySums,
+  other: KeySums,
+  { from = 0, to = one.low.length }: { readonly from?: number; readonly to?: number } = {},
+): readonly number[] => {
   const found: number[] = [];
-  for (let bucket = 0; bucket < one.low.length; bucket += 1) {
+  for (let bucket = from; bucket < Math.min(to, one.low.length); bucket += 1) {
     if (one.low[bucket] !== other.low[bucket] || one.high[bucket] !== other.high[bucket]) found.push(bucket);
   }
   return found;
