@@ -11,7 +11,6 @@ import {
   type RedisAccess,
   type RedisSettings,
 } from '@switchyard/redis';
-import { noFindings, withFindings } from '@switchyard/replication';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
 import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
 import { createEarlyPrimary } from './early-primary.ts';
@@ -111,7 +110,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     definition,
     observer,
     history,
-    gate: createOperationGate(name, { leases: createLeases(redis), holder: instanceId, clock, logger }),
+    gate: createOperationGate(name, { leases: createLeases(redis), stateDir: surroundings.stateDir, clock, logger }),
     operations: surroundings.operations,
     stateDir,
     clock,
@@ -149,13 +148,6 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   const common = { definition, history, metrics: counted, health, pollMs, clock, logger };
   const clusterWatch = clusterObserver && createClusterWatch({ ...common, observer: clusterObserver });
   const watch: GroupWatch = clusterWatch ?? createGroupWatch({ ...common, observer, parts });
-  // A cluster has neither Sentinels nor looks: what compares data works with its view alone.
-  const active = clusterWatch === null ? parts : [consistency.part];
-  const viewNow = (): RedisGroupView => {
-    const view = watch.view();
-    const found = clusterWatch === null ? view : withFindings(view, [consistency.part.findings?.() ?? noFindings]);
-    return { ...found, lastCheck: consistency.last() };
-  };
   return {
     name: `group:${name}`,
     definition,
@@ -168,18 +160,18 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     health: healthPolicy,
     switchover,
     maintenance,
-    view: () => viewNow(),
+    view: () => ({ ...watch.view(), lastCheck: consistency.last() }),
     async start(signal) {
       await mkdir(stateDir, { recursive: true }).catch((error: unknown) =>
         logger.error({ group: name, err: error }, 'group.state_dir_unusable'),
       );
       await history.start(signal);
-      for (const part of active) await part.start?.(signal);
+      for (const part of clusterWatch === null ? parts : []) await part.start?.(signal);
       await watch.start(signal);
     },
     async stop() {
       await watch.stop();
-      for (const part of active.toReversed()) await part.stop?.();
+      for (const part of clusterWatch === null ? parts.toReversed() : []) await part.stop?.();
       await history.stop();
       counted.forget();
     },

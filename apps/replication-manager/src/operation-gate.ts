@@ -1,6 +1,8 @@
 // Who works on the group just now? One piece of work at a time; parts leave the nodes alone that it works on. Between managers a lease
 // in the control plane's Redis says the same, while that can be reached: work is safe without it, because it compares before it acts.
+import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { addressKey, type Address } from '@switchyard/replication';
 import { ok, refuse, type Result } from '@switchyard/protocol';
 import type { Leases } from '@switchyard/redis';
@@ -30,7 +32,8 @@ export interface OperationGate {
 /** Where managers tell each other. */
 export interface SharedGate {
   readonly leases: Pick<Leases, 'acquire' | 'release'>;
-  readonly holder: string;
+  /** The same for every process that works on this directory, one after the other: the next one may take up the lease of the last. */
+  readonly stateDir: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -40,6 +43,8 @@ const leaseMs = 20_000;
 const renewMs = 6_000;
 /** Redis that does not answer within this time is away: work goes on without it. */
 const leaseDeadlineMs = 700;
+const mostReleases = 10;
+const releaseAgainMs = 300;
 
 interface Held {
   readonly operation: string;
@@ -50,12 +55,16 @@ interface Held {
 /** A gate; without `shared` in this process alone. */
 export const createOperationGate = (group: string, shared?: SharedGate): OperationGate => {
   const lease = `redis-group-${group}`;
+  const holder = createHash('sha256')
+    .update(`${hostname()} ${resolve(shared?.stateDir ?? '')}`)
+    .digest('hex')
+    .slice(0, 24);
   let held: Held | null = null;
 
   /** Null = nobody else holds it, as far as can be told. */
   const refusedBy = async (operation: string): Promise<string | null> => {
     if (shared === undefined) return null;
-    const { leases, holder, logger } = shared;
+    const { leases, logger } = shared;
     const asked = leases.acquire(lease, { holder, ttl: `${String(leaseMs)}ms`, meta: { operation, host: hostname() } });
     try {
       const answer = await withDeadline(asked, leaseDeadlineMs, `the lease ${lease}`);
@@ -72,9 +81,21 @@ export const createOperationGate = (group: string, shared?: SharedGate): Operati
       await refusedBy(mine.operation);
     }
   };
+  /** The work may just have moved the Redis that keeps the lease: it is tried until the connections have followed. */
   const giveBack = async (): Promise<void> => {
     if (shared === undefined) return;
-    await withDeadline(shared.leases.release(lease, { holder: shared.holder }), leaseDeadlineMs, `the lease ${lease}`);
+    const { leases, clock, logger } = shared;
+    for (let attempt = 0; attempt < mostReleases; attempt += 1) {
+      // Taken again meanwhile.
+      if (held !== null) return;
+      try {
+        const released = await withDeadline(leases.release(lease, { holder }), leaseDeadlineMs, `the lease ${lease}`);
+        if (released.ok || released.error.code !== 'not_ready') return;
+      } catch (error) {
+        logger.debug({ group, err: error }, 'gate.lease_not_released');
+      }
+      await clock.sleep(releaseAgainMs);
+    }
   };
 
   return {
@@ -86,7 +107,9 @@ export const createOperationGate = (group: string, shared?: SharedGate): Operati
       }
       const mine: Held = { operation, nodes: new Set(), over: new AbortController() };
       held = mine;
-      const refused = how.takeOver === true ? null : await refusedBy(operation);
+      const asked = refusedBy(operation);
+      // Mending does not wait for a Redis that may be paused by what is to be mended.
+      const refused = how.takeOver === true ? null : await asked;
       if (refused !== null) {
         held = null;
         return refuse('conflict', `another manager works on the group ${group}: ${refused}`, {
@@ -103,9 +126,7 @@ export const createOperationGate = (group: string, shared?: SharedGate): Operati
           if (held !== mine) return;
           held = null;
           mine.over.abort();
-          void giveBack().catch((error: unknown) =>
-            shared?.logger.debug({ group, err: error }, 'gate.lease_not_released'),
-          );
+          void giveBack();
         },
       });
     },

@@ -63,6 +63,8 @@ export const switchoverRoutes = (options: {
       path: '/v1/redis/groups/:group/switchover',
       summary: 'Makes another node primary without losing a write; dryRun tells what would happen and every check',
       tags: ['redis'],
+      // As long as anybody may wish to wait for the end.
+      timeoutMs: 60_000,
       params,
       query: z.strictObject({ wait: waitQuery }),
       body,

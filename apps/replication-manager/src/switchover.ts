@@ -345,14 +345,12 @@ const refusalOf = (
   { blockers, target }: Preflight,
   left: readonly SavedSetting[] = [],
 ): Result<Readonly<Record<string, unknown>>> => {
-  const missingTarget = blockers.some(({ code }) => code === 'target_exists');
+  const isUnknown = target === null && blockers.some(({ detail }) => detail.startsWith('there is no node'));
   const unsettled = left.map(({ at, name }) => `settings_restored: ${name} of ${at.name} is still to be put back`);
   if (blockers.length === 0 && unsettled.length === 0) return ok({});
-  const [first] = blockers;
+  const first = blockers.find(({ code }) => code === 'target_exists') ?? blockers[0];
   return refuse(
-    missingTarget && target === null && first?.detail.startsWith('there is no node') === true
-      ? 'not_found'
-      : 'refused_for_safety',
+    isUnknown ? 'not_found' : 'refused_for_safety',
     `${group} is not switched over: ${first?.detail ?? unsettled[0] ?? ''}`,
     {
       why: [

@@ -53,13 +53,13 @@ export const sentinelChecks = (context: CheckContext): readonly SwitchoverCheck[
     ),
     must(
       'target_known_to_sentinel',
-      reported !== undefined || acting === null ? (acting === null ? null : true) : false,
+      target === null || acting === null ? null : reported !== undefined,
       reported === undefined ? 'the acting Sentinel does not list the target' : 'the acting Sentinel lists the target',
       'wait 10 s: it learns replicas from the primary',
     ),
     must(
       'target_can_be_preferred',
-      rivals.length === 0 && target?.info?.priority !== 0,
+      target === null ? null : rivals.length === 0 && target.info?.priority !== 0,
       rivals.length === 0
         ? 'the target can be preferred'
         : `priority 1 is taken by ${rivals.map(({ host, port }) => `${host}:${String(port)}`).join(', ')}`,
