@@ -7,7 +7,14 @@
 // and writers saw a replica throughout). It answers reads from its old data until the snapshot is there, then refuses them while
 // it loads. Its own replicas are cut off and copy anew after it.
 import { refuse, ok, type Refusal, type Result } from '@switchyard/protocol';
-import { parseSyncFacts, syncProgress, type Address, type SyncFacts, type SyncProgress } from '@switchyard/replication';
+import {
+  parseSyncFacts,
+  sameAddress,
+  syncProgress,
+  type Address,
+  type SyncFacts,
+  type SyncProgress,
+} from '@switchyard/replication';
 import type { RedisNodeAdmin } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
 
@@ -21,6 +28,8 @@ export interface SyncOptions {
   readonly signal: AbortSignal;
   /** For the whole copy; a copy that does not move for `stalledAfterMs` fails sooner. */
   readonly deadlineMs: number;
+  /** For the first connection to the primary: a wrong password or a firewall shows here. */
+  readonly connectMs?: number;
   readonly onProgress?: (progress: SyncProgress) => void;
   /** Asked with each look: a refusal ends the wait. What was begun goes on by itself, nothing is undone. */
   readonly recheck?: () => Refusal | null;
@@ -36,6 +45,7 @@ export interface SyncOutcome {
 }
 
 const lookEveryMs = 200;
+const usualConnectMs = 30_000;
 /** No byte, no key and no percent more for so long. A primary waits up to 60 s for more replicas if it is told to. */
 const stalledAfterMs = 90_000;
 /** Copies that the primary began anew: from the third on it will never end (output buffer or timeout too small). */
@@ -48,8 +58,13 @@ const mostBeginnings = 3;
 export const fullResync = async (options: SyncOptions): Promise<Result<SyncOutcome>> => {
   const { replica, primary, at = primary } = options;
   const before = parseSyncFacts(await primary.info());
-  if (before.info.role !== 'primary' || before.info.loading) {
-    return refuse('conflict', `${primary.host}:${String(primary.port)} is no primary that serves: nothing was begun`);
+  const { role, link, loading, follows } = before.info;
+  const serves = !loading && (role === 'primary' || (link === 'up' && !sameAddress(follows, replica)));
+  if (!serves) {
+    return refuse(
+      'conflict',
+      `${primary.host}:${String(primary.port)} has nothing to copy from, or is a replica of the other: nothing was begun`,
+    );
   }
   await replica.transaction([
     ['REPLICAOF', 'NO', 'ONE'],
@@ -60,7 +75,7 @@ export const fullResync = async (options: SyncOptions): Promise<Result<SyncOutco
 
 /** Waits until `replica`, which was told already whom to follow, is in sync with the primary as it is now. */
 export const followSync = async (options: SyncOptions, before?: SyncFacts): Promise<Result<SyncOutcome>> => {
-  const { replica, primary, clock, signal, deadlineMs, onProgress, recheck } = options;
+  const { replica, primary, clock, signal, deadlineMs, connectMs = usualConnectMs, onProgress, recheck } = options;
   const startedMs = clock.monotonicMs();
   const first = before ?? parseSyncFacts(await primary.info());
   const targetOffset = first.info.offset ?? 0;
@@ -68,12 +83,14 @@ export const followSync = async (options: SyncOptions, before?: SyncFacts): Prom
   let copiedBytes: number | null = null;
   let moved = { at: startedMs, mark: '' };
   let said = '';
+  let connected = false;
   for (;;) {
     const [seen, primarySeen] = await Promise.all([ask(replica), ask(primary)]);
     source = primarySeen ?? source;
     if (seen !== null) {
       const progress = syncProgress(seen, { primary: source, targetOffset });
       copiedBytes = seen.readBytes ?? copiedBytes;
+      connected ||= seen.info.syncing || seen.info.loading || seen.info.link === 'up';
       if (progress.detail !== said) onProgress?.(progress);
       said = progress.detail;
       if (progress.phase === 'done') {
@@ -87,11 +104,17 @@ export const followSync = async (options: SyncOptions, before?: SyncFacts): Prom
       recheck?.() ??
       stopReason({ first, source, startedMs, movedMs: moved.at, nowMs: clock.monotonicMs(), deadlineMs });
     if (why !== null) return { ok: false, error: why };
+    if (!connected && clock.monotonicMs() - startedMs > connectMs) return notConnected(replica, primary);
     if (signal.aborted)
       return refuse('cancelled', 'nobody waits for the copy any more; the replica goes on with it by itself');
     await clock.sleep(lookEveryMs, signal).catch(() => undefined);
   }
 };
+
+const notConnected = ({ host, port }: RedisNodeAdmin, primary: RedisNodeAdmin): Result<never> =>
+  refuse('timed_out', `${host}:${String(port)} gets no connection to ${primary.host}:${String(primary.port)}`, {
+    next: 'check masterauth and masteruser on it, and that it reaches that address: its log says why',
+  });
 
 const ask = (node: RedisNodeAdmin): Promise<SyncFacts | null> =>
   // A node that loads is silent at times: the deadline of the whole decides, not one answer.

@@ -20,6 +20,7 @@ import { healthPolicyRoutes } from './health-policy-routes.ts';
 import { mainGroup } from './main-group.ts';
 import { redisOperationRoutes } from './redis-operation-routes.ts';
 import { createRedisOperations } from './redis-operations.ts';
+import { replicaRoutes } from './replica-routes.ts';
 import { redisRoutes } from './routes.ts';
 import { switchoverRoutes } from './switchover-routes.ts';
 import { maintenanceRoutes } from './maintenance-routes.ts';
@@ -66,6 +67,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
         ...redisOperationRoutes(operations),
         ...consistencyRoutes(groups, { operations, clock }),
         ...healthPolicyRoutes(groups, operations),
+        ...replicaRoutes(groups, operations),
         ...switchoverRoutes({ groups, operations, nowUnixMs: () => clock.unixMs() }),
         ...maintenanceRoutes(groups),
       ],

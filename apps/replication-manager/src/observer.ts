@@ -22,6 +22,8 @@ export interface Observer {
   poll(): void;
   /** With their next answers all nodes tell their settings, too. */
   refresh(): void;
+  /** Forgets a node at once; it is watched again as soon as somebody names it. */
+  drop(at: Address): void;
   /** The latest answers. */
   observe(): GroupObservation;
   /** The direct connection to a node of the group. */
@@ -129,6 +131,12 @@ export const createObserver = (options: ObserverOptions): Observer => {
     },
     refresh() {
       for (const node of nodes.values()) node.refresh();
+    },
+    drop(at) {
+      const key = addressKey(at);
+      nodes.get(key)?.close();
+      nodes.delete(key);
+      namedAtMs.delete(key);
     },
     observe: () => ({
       name: settings.group,

@@ -13,6 +13,7 @@ import { addressKey, sameAddress, type Address, type Endpoint } from './address.
 import type { GroupProblem } from './group-problems.ts';
 import { isSeen, type GroupObservation, type NodeObservation, type TopologyLimits } from './observation.ts';
 import type { PrimaryVerdict } from './primary-verdict.ts';
+import { isLeaving } from './rebuild-checks.ts';
 
 /** What is remembered between two looks; bounded by the number of nodes. */
 export interface EnforcementState {
@@ -176,7 +177,8 @@ const isStray = (node: NodeObservation, { verdict, limits, nowMs }: EnforcementI
 /** A replica whose chain of primaries does not end at the named one. Replicas of replicas are fine. */
 const isAstray = (node: NodeObservation, { observation, verdict, limits, nowMs }: EnforcementInput): boolean => {
   if (!isSeen(node, nowMs, limits.staleAfterMs) || node.info?.role !== 'replica') return false;
-  if (sameAddress(node, verdict.named)) return false;
+  // Somebody removes it from the group just now.
+  if (sameAddress(node, verdict.named) || isLeaving(node)) return false;
   let at: Address | null = node.info.follows;
   for (let steps = 0; steps <= observation.nodes.length; steps += 1) {
     if (sameAddress(at, verdict.named)) return false;

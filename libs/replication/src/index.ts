@@ -63,6 +63,12 @@ export { announceSteps, provisionChecks, provisionSteps, wantedWatch } from './p
 export type { ProvisionCheck, ProvisionStep, WantedWatch, WatchingSentinel } from './provision.ts';
 export { parseLogTime, selectLogLines } from './log-lines.ts';
 export type { LogWindow } from './log-lines.ts';
+export { isLeaving, nowhere, planRefusal } from './rebuild-checks.ts';
+export type { PlanCheck, PlanGroup } from './rebuild-checks.ts';
+export { rebuildPlan } from './rebuild-plan.ts';
+export type { RebuildPlan } from './rebuild-plan.ts';
+export { addPlan, removePlan } from './replica-plan.ts';
+export type { AddCandidate, AddPlan, RemovePlan } from './replica-plan.ts';
 export { parseSyncFacts, syncProgress } from './rebuild-progress.ts';
 export type { SyncFacts, SyncPhase, SyncProgress } from './rebuild-progress.ts';
 export { chooseReplica } from './replica-choice.ts';
