@@ -28,7 +28,6 @@ import { createLogEvidence, type LogEvidenceSettings } from './log-evidence.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { createOperationGate } from './operation-gate.ts';
 import { createProvisionPart } from './provision-part.ts';
-import { createRebuilds, type Rebuilds } from './rebuild.ts';
 import type { RedisOperations } from './redis-operations.ts';
 import { createVerification } from './verification.ts';
 import { createSentinelDoctor } from './sentinel-doctor.ts';
@@ -45,7 +44,6 @@ export interface Group extends Component {
   readonly enforcement: Enforcement;
   readonly consistency: Consistency;
   readonly health: HealthPolicy;
-  readonly rebuilds: Rebuilds;
   readonly switchover: Switchover;
   readonly maintenance: Maintenance;
   view(): RedisGroupView;
@@ -129,7 +127,6 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   const consistency = createConsistency(tools, surroundings.consistency, () => watch.view());
   const healthPolicy = createHealthPolicy(tools);
   const maintenance = createMaintenance(tools);
-  const rebuilds = createRebuilds({ tools, health: healthPolicy, consistency, view: () => watch.view() });
   const switchover = createSwitchover({
     tools,
     settings: surroundings.switchover,
@@ -141,7 +138,6 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     createEarlyPrimary(tools),
     ...enforcement.parts,
     healthPolicy,
-    rebuilds.part,
     consistency.part,
     createVerification(tools, consistency),
     createLogEvidence(tools, surroundings.logEvidence),
@@ -162,7 +158,6 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     enforcement,
     consistency,
     health: healthPolicy,
-    rebuilds,
     switchover,
     maintenance,
     view: () => ({ ...watch.view(), lastCheck: consistency.last() }),
