@@ -11,6 +11,7 @@ import {
   type RedisAccess,
   type RedisSettings,
 } from '@switchyard/redis';
+import { noFindings, withFindings } from '@switchyard/replication';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
 import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
 import { createEarlyPrimary } from './early-primary.ts';
@@ -28,6 +29,7 @@ import { createLogEvidence, type LogEvidenceSettings } from './log-evidence.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { createOperationGate } from './operation-gate.ts';
 import { createProvisionPart } from './provision-part.ts';
+import { createRebuilds, type Rebuilds } from './rebuild.ts';
 import type { RedisOperations } from './redis-operations.ts';
 import { createVerification } from './verification.ts';
 import { createSentinelDoctor } from './sentinel-doctor.ts';
@@ -44,6 +46,7 @@ export interface Group extends Component {
   readonly enforcement: Enforcement;
   readonly consistency: Consistency;
   readonly health: HealthPolicy;
+  readonly rebuilds: Rebuilds;
   readonly switchover: Switchover;
   readonly maintenance: Maintenance;
   view(): RedisGroupView;
@@ -127,6 +130,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   const consistency = createConsistency(tools, surroundings.consistency, () => watch.view());
   const healthPolicy = createHealthPolicy(tools);
   const maintenance = createMaintenance(tools);
+  const rebuilds = createRebuilds({ tools, health: healthPolicy, consistency, view: () => watch.view() });
   const switchover = createSwitchover({
     tools,
     settings: surroundings.switchover,
@@ -138,6 +142,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     createEarlyPrimary(tools),
     ...enforcement.parts,
     healthPolicy,
+    rebuilds.part,
     consistency.part,
     createVerification(tools, consistency),
     createLogEvidence(tools, surroundings.logEvidence),
@@ -148,6 +153,13 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   const common = { definition, history, metrics: counted, health, pollMs, clock, logger };
   const clusterWatch = clusterObserver && createClusterWatch({ ...common, observer: clusterObserver });
   const watch: GroupWatch = clusterWatch ?? createGroupWatch({ ...common, observer, parts });
+  // A cluster has neither Sentinels nor looks: what compares data works with its view alone.
+  const active = clusterWatch === null ? parts : [consistency.part];
+  const viewNow = (): RedisGroupView => {
+    const view = watch.view();
+    const found = clusterWatch === null ? view : withFindings(view, [consistency.part.findings?.() ?? noFindings]);
+    return { ...found, lastCheck: consistency.last() };
+  };
   return {
     name: `group:${name}`,
     definition,
@@ -158,20 +170,21 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     enforcement,
     consistency,
     health: healthPolicy,
+    rebuilds,
     switchover,
     maintenance,
-    view: () => ({ ...watch.view(), lastCheck: consistency.last() }),
+    view: () => viewNow(),
     async start(signal) {
       await mkdir(stateDir, { recursive: true }).catch((error: unknown) =>
         logger.error({ group: name, err: error }, 'group.state_dir_unusable'),
       );
       await history.start(signal);
-      for (const part of clusterWatch === null ? parts : []) await part.start?.(signal);
+      for (const part of active) await part.start?.(signal);
       await watch.start(signal);
     },
     async stop() {
       await watch.stop();
-      for (const part of clusterWatch === null ? parts.toReversed() : []) await part.stop?.();
+      for (const part of active.toReversed()) await part.stop?.();
       await history.stop();
       counted.forget();
     },
