@@ -1,5 +1,12 @@
 // Who is primary before the Sentinels say so? Their messages and the ROLE of whom they select, put together by libs/replication.
-import { askedForRole, parseRole, parseSentinelEvent, promotionState, stepPromotion } from '@switchyard/replication';
+import {
+  askedForRole,
+  parseInfo,
+  parseRole,
+  parseSentinelEvent,
+  promotionState,
+  stepPromotion,
+} from '@switchyard/replication';
 import type { Announcement, PromotionInput, PromotionNews } from '@switchyard/replication';
 import type { Clock, Logger } from '@switchyard/runtime';
 import type { RedisEndpoint } from './connection-options.ts';
@@ -55,11 +62,26 @@ export const createPromotionWatch = (options: PromotionWatchOptions): PromotionW
   let state = promotionState(options.group);
   let asks: NodeJS.Timeout | undefined;
   let closed = false;
+  let mayAskRole = true;
   const asking = new Set<string>();
 
+  const ask = (at: RedisEndpoint, words: readonly [string, ...string[]]): Promise<unknown> =>
+    questions.ask(reachable(natMap, at), access, words);
+  const roleSaid = async (at: RedisEndpoint): Promise<string | null | undefined> => {
+    if (mayAskRole) {
+      try {
+        return parseRole(await ask(at, ['ROLE']))?.role;
+      } catch (error) {
+        if (!(error instanceof RedisNodeError) || !error.message.startsWith('NOPERM')) throw error;
+        // users of applications often have no dangerous commands but INFO
+        mayAskRole = false;
+      }
+    }
+    return parseInfo(String(await ask(at, ['INFO', 'replication']))).role;
+  };
   const role = async (at: RedisEndpoint): Promise<SaidRole> => {
     try {
-      const said = parseRole(await questions.ask(reachable(natMap, at), access, ['ROLE']))?.role;
+      const said = await roleSaid(at);
       return said === 'primary' || said === 'replica' ? said : 'unknown';
     } catch (error) {
       return error instanceof RedisNodeError && error.kind === 'refused' ? 'unknown' : 'away';
