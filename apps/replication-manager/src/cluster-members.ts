@@ -155,7 +155,7 @@ export const removeNode = async (
   begin: BeginWork,
 ): Promise<Result<Operation>> => {
   const group = context.tools.definition.name;
-  const confirmed = asked.confirm === `${group}/${asked.node}`;
+  const confirmed = [asked.node, `${group}/${asked.node}`].includes(asked.confirm ?? '');
   const planned = planRemoveNode(context.facts(), asked.node, confirmed);
   if (!planned.ok) return planned;
   const { member, blockers } = planned.value;

@@ -1,8 +1,8 @@
-// What can be asked for of a Redis Cluster? Switchover and failover of a shard, a replica more, a node less. The switchover shares its
-// route with the groups of Sentinels; the others are here.
+// What can be asked for of a Redis Cluster? Switchover and failover of a shard, a replica more, a node less. Only the failover has a
+// route of its own; the others share theirs with the groups of Sentinels, which hand the cluster's part over.
 import { route, type Reply, type Route } from '@switchyard/http';
 import { refuse, type Refusal } from '@switchyard/protocol';
-import { addressOf, type ShardPlan, type ShardWish } from '@switchyard/replication';
+import type { Address, ShardPlan, ShardWish } from '@switchyard/replication';
 import { z } from 'zod';
 import type { ClusterWork } from './cluster-work.ts';
 import type { Group } from './group.ts';
@@ -14,7 +14,6 @@ import { unknownGroup } from './routes.ts';
 const tags = ['redis'];
 const path = '/v1/redis/groups/:group';
 const params = z.object({ group: z.string().min(1).max(64) });
-const nodeParams = params.extend({ node: z.string().min(1).max(280) });
 const name = z.string().min(1).max(280);
 
 const failoverBody = z.strictObject({
@@ -25,14 +24,6 @@ const failoverBody = z.strictObject({
   /** without a vote of the other primaries: only when they are gone for good */
   takeover: z.boolean().default(false),
 });
-const nodeBody = z.strictObject({
-  address: z
-    .string()
-    .regex(/^(\[[0-9a-fA-F:.]+\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/, 'must be ip:port, such as 10.0.0.5:6379'),
-  /** Name of the primary, or of its shard. */
-  replicaOf: name,
-});
-
 /** Dry run, or the operation, of a switchover in a Redis Cluster. */
 export const clusterSwitchover = async (
   cluster: ClusterWork,
@@ -68,6 +59,40 @@ const planOf = (group: string, { shard, from, to, because, checks, blockers }: S
   checks,
 });
 
+/** How a route that serves all kinds of groups hands a new replica, or the removal of a node, to a cluster. */
+interface Handed {
+  readonly operations: RedisOperations;
+  readonly waitMs: number;
+}
+
+/** Adds an empty node as a replica; of which primary has to be said. */
+export const clusterAddNode = async (
+  cluster: ClusterWork,
+  asked: { readonly address: Address; readonly replicaOf: string | undefined },
+  { operations, waitMs }: Handed,
+): Promise<Reply> => {
+  const { address, replicaOf } = asked;
+  if (!/^[0-9.]+$|:/.test(address.host)) {
+    return refuse('invalid_input', 'the nodes of a Redis Cluster meet by IP address', {
+      next: `the IP address of ${address.host}`,
+    }).error;
+  }
+  if (replicaOf === undefined) {
+    const primaries = cluster.facts().shards.map(({ primary }) => primary.name);
+    return refuse('invalid_input', 'a Redis Cluster has several primaries: say "replicaOf"', {
+      next: `one of ${primaries.join(', ')}`,
+    }).error;
+  }
+  return answerOperation(operations, await cluster.addNode({ address, replicaOf }), waitMs);
+};
+
+/** Removes a node that owns no slots. */
+export const clusterRemoveNode = async (
+  cluster: ClusterWork,
+  asked: { readonly node: string; readonly confirm: string | undefined },
+  { operations, waitMs }: Handed,
+): Promise<Reply> => answerOperation(operations, await cluster.removeNode(asked), waitMs);
+
 /** Routes below `/v1/redis/groups/{group}` for a Redis Cluster. */
 export const clusterRoutes = (options: {
   readonly groups: Pick<Groups, 'list' | 'get'>;
@@ -96,33 +121,6 @@ export const clusterRoutes = (options: {
       responses: { ...operationResponses, 409: { description: 'Refused: why names each failed check' } },
       handle: async ({ params: { group }, query: { wait }, body }) =>
         inCluster(group, async (cluster) => answerOperation(operations, await cluster.failover(body), wait ?? 0)),
-    }),
-    route({
-      method: 'post',
-      path: `${path}/nodes`,
-      summary: 'Of a Redis Cluster: adds an empty node as a replica of a primary',
-      tags,
-      params,
-      query,
-      body: nodeBody,
-      responses: { ...operationResponses, 409: { description: 'Refused: why names each failed check' } },
-      handle: async ({ params: { group }, query: { wait }, body: { address, replicaOf } }) =>
-        inCluster(group, async (cluster) =>
-          answerOperation(operations, await cluster.addNode({ address: addressOf(address), replicaOf }), wait ?? 0),
-        ),
-    }),
-    route({
-      method: 'delete',
-      path: `${path}/nodes/:node`,
-      summary: 'Of a Redis Cluster: removes a node that owns no slots; every other node forgets it, and it is emptied',
-      tags,
-      params: nodeParams,
-      query: query.extend({ confirm: z.string().max(400).optional() }),
-      responses: { ...operationResponses, 409: { description: 'Refused: why names each failed check' } },
-      handle: async ({ params: { group, node }, query: { wait, confirm } }) =>
-        inCluster(group, async (cluster) =>
-          answerOperation(operations, await cluster.removeNode({ node, confirm }), wait ?? 0),
-        ),
     }),
   ];
 };

@@ -1,5 +1,5 @@
 // What happens in the Redis Cluster? As group-watch.ts: looks, probes each shard, follows its failovers, keeps the view.
-import type { RedisGroupView } from '@switchyard/protocol';
+import type { RedisFailover, RedisGroupView } from '@switchyard/protocol';
 import {
   clusterFollowerState,
   clusterInTransition,
@@ -35,6 +35,8 @@ export interface ClusterWatchOptions {
   readonly pollMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** A failover or switchover came to its end and has been recorded. */
+  readonly onFinished: (entry: RedisFailover) => void;
 }
 
 /** While a failover is under way. */
@@ -42,7 +44,7 @@ const transitionPollMs = 50;
 
 /** A watch; it looks once when it starts, then every `pollMs`. */
 export const createClusterWatch = (options: ClusterWatchOptions): ClusterWatch => {
-  const { definition, observer, history, metrics, health, pollMs, clock, logger } = options;
+  const { definition, observer, history, metrics, health, pollMs, clock, logger, onFinished } = options;
   const group = definition.name;
   const { manage, policy } = definition.input;
   let state: ClusterFollowerState = clusterFollowerState(group);
@@ -63,7 +65,8 @@ export const createClusterWatch = (options: ClusterWatchOptions): ClusterWatch =
       metrics.failover();
       const { id, kind, shard, from, to, cause } = entry;
       logger.warn({ group, failover: id, kind, shard, from: from?.name, to: to.name, cause }, 'redis.failover');
-      history.record(entry);
+      const recorded = history.record(entry);
+      if (recorded !== null) onFinished(recorded);
     }
   };
 

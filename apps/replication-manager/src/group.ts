@@ -16,6 +16,7 @@ import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runt
 import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
 import { createEarlyPrimary } from './early-primary.ts';
 import { createClusterObserver } from './cluster-observer.ts';
+import { createClusterVerification, type ClusterVerification } from './cluster-verification.ts';
 import { createClusterWatch } from './cluster-watch.ts';
 import { createClusterWork, type ClusterWork } from './cluster-work.ts';
 import { createConsistency, type Consistency, type ConsistencySettings } from './consistency.ts';
@@ -151,7 +152,15 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   ];
   const counted = createGroupMetrics(metrics, name);
   const common = { definition, history, metrics: counted, health, pollMs, clock, logger };
-  const clusterWatch = clusterObserver && createClusterWatch({ ...common, observer: clusterObserver });
+  const clusterWatch =
+    clusterObserver &&
+    createClusterWatch({
+      ...common,
+      observer: clusterObserver,
+      onFinished: (entry) => clusterVerification?.finished(entry),
+    });
+  const clusterVerification: ClusterVerification | null =
+    clusterWatch && createClusterVerification(tools, consistency, () => clusterWatch.facts());
   const watch: GroupWatch = clusterWatch ?? createGroupWatch({ ...common, observer, parts });
   // A cluster has neither Sentinels nor looks: what compares data works with its view alone.
   const active = clusterWatch === null ? parts : [consistency.part];
@@ -184,6 +193,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     },
     async stop() {
       await watch.stop();
+      await clusterVerification?.stop();
       for (const part of active.toReversed()) await part.stop?.();
       await history.stop();
       counted.forget();

@@ -11,6 +11,7 @@ import {
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { bootLockRoutes } from './boot-lock-routes.ts';
+import { clusterRoutes } from './cluster-routes.ts';
 import { replicationConfig } from './config.ts';
 import { groupRoutes } from './group-routes.ts';
 import { consistencyRoutes } from './consistency-routes.ts';
@@ -68,6 +69,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
         ...consistencyRoutes(groups, { operations, clock }),
         ...healthPolicyRoutes(groups, operations),
         ...replicaRoutes(groups, operations),
+        ...clusterRoutes({ groups, operations }),
         ...switchoverRoutes({ groups, operations, nowUnixMs: () => clock.unixMs() }),
         ...maintenanceRoutes(groups),
       ],

@@ -10,6 +10,7 @@ import {
   type PlanCheck,
 } from '@switchyard/replication';
 import { z } from 'zod';
+import { clusterAddNode, clusterRemoveNode } from './cluster-routes.ts';
 import type { Group } from './group.ts';
 import type { Groups } from './groups.ts';
 import { onlyObserved } from './health-policy-routes.ts';
@@ -54,6 +55,8 @@ const addBody = z.strictObject({
   name: redisGroupNameSchema.optional(),
   /** The replica that it follows; the primary unless given. */
   of: z.string().min(1).max(280).optional(),
+  /** Of a Redis Cluster: the primary, or a shard by its name. */
+  replicaOf: z.string().min(1).max(280).optional(),
   priority: z.int().min(0).max(1_000).optional(),
   confirm,
   dryRun,
@@ -99,7 +102,10 @@ export const replicaRoutes = (groups: Pick<Groups, 'list' | 'get'>, operations: 
       handle: ({ params, query: { wait = 0 }, body }) => {
         const group = groups.get(params.group);
         if (group === undefined) return unknownGroup(params.group, groups);
-        if (group.definition.input.kind === 'cluster') return clusterRefusal(params.group);
+        if (group.cluster !== null) {
+          const asked = { address: body.address, replicaOf: body.replicaOf ?? body.of };
+          return clusterAddNode(group.cluster, asked, { operations, waitMs: wait });
+        }
         return add({ group, operations, body, waitMs: wait });
       },
     }),
@@ -113,14 +119,20 @@ export const replicaRoutes = (groups: Pick<Groups, 'list' | 'get'>, operations: 
       body: removeBody,
       responses: operationResponses,
       timeoutMs,
-      handle: ({ params, query: { wait = 0 }, body }) =>
-        withNode(params, async (group, node) => {
+      handle: ({ params, query: { wait = 0 }, body }) => {
+        const cluster = groups.get(params.group)?.cluster ?? null;
+        if (cluster !== null) {
+          const asked = { node: params.node, confirm: body.confirm };
+          return clusterRemoveNode(cluster, asked, { operations, waitMs: wait });
+        }
+        return withNode(params, async (group, node) => {
           const plan = removePlan(node, group.rebuilds.group());
           const confirmed = body.confirm === node.name;
           if (body.dryRun) return dryReply(group, { node: plan.node, checks: plan.checks, confirmed });
           if (!group.tools.manages) return onlyObserved(group.definition.name);
           return answerOperation(operations, await beginRemove(group.rebuilds, node, confirmed), wait);
-        }),
+        });
+      },
     }),
   ];
 };

@@ -327,7 +327,7 @@ export const planRemoveNode = (
         shard === undefined || left.length > 0
           ? 'no shard loses its last replica'
           : `${member.name} is the last replica of ${shard.primary.name} (slots ${shard.name})`,
-      next: 'add another one first; or confirm=<group>/<node>, if the shard is to have none',
+      next: `add another one first; or "confirm": "${member.name}", if the shard is to have none`,
     }),
     check('everybody_answers', deaf.length === 0, {
       detail:
