@@ -2,7 +2,7 @@
 //
 // Several managers see the same failover: its id is the same for all, so it is one entry; the one that claims it publishes it.
 import type { RedisFailover, RedisFailoverAmendment } from '@switchyard/protocol';
-import type { KnownPrimary } from '@switchyard/replication';
+import { withAmendment, type KnownPrimary } from '@switchyard/replication';
 import { announceEvent, isRedisUnavailable, type createCatalogStore, type RedisHistory } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Health, type Logger } from '@switchyard/runtime';
 import { keptRecords, type Journal, type JournalRecord } from './journal.ts';
@@ -210,18 +210,4 @@ const withOwnId = (entry: RedisFailover, kept: ReadonlyMap<string, Kept>): Redis
     if (Math.abs(before.startedAtMs - entry.startedAtMs) < sameFailoverMs) return null;
   }
   return null;
-};
-
-const mostNotes = 64;
-const mostLogs = 16;
-
-const withAmendment = (entry: RedisFailover, amendment: RedisFailoverAmendment): RedisFailover => {
-  const notes = [...(entry.notes ?? []), ...(amendment.notes ?? [])].slice(0, mostNotes);
-  const logs = [...(entry.logs ?? []), ...(amendment.logs ?? [])].slice(0, mostLogs);
-  return {
-    ...entry,
-    ...amendment,
-    ...(notes.length === 0 ? {} : { notes }),
-    ...(logs.length === 0 ? {} : { logs }),
-  };
 };

@@ -30,6 +30,7 @@ export { differenceKind, judgeKey, noSuspicion } from './consistency-suspects.ts
 export type { DifferenceKind, Judgement, KeyReading, KeyState, Suspicion } from './consistency-suspects.ts';
 export { historyCover } from './history-cover.ts';
 export type { HistoryCover, HistoryPlace } from './history-cover.ts';
+export { withAmendment } from './failover-amendment.ts';
 export { inTransition, settleMs, step } from './failover-follower.ts';
 export type { FollowerInput, FollowerStep } from './failover-follower.ts';
 export { failoverPhases, followerState, waitsFor } from './failover-state.ts';
