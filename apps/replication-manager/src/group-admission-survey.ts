@@ -1,5 +1,5 @@
 // What do all that a definition names, and all that those name, say when they are asked once? Questions only; nothing is changed.
-import type { RedisGroupInput } from '@switchyard/protocol';
+import { channels, type RedisGroupInput } from '@switchyard/protocol';
 import { createRedisNodeAdmin, type RedisAccess, type RedisNodeAdmin } from '@switchyard/redis';
 import {
   addressKey,
@@ -36,7 +36,15 @@ const mostAsked = 48;
 const rounds = 3;
 const mostGroups = 64;
 /** What managing a group needs; asked of the ACL without running any of it. */
-const neededCommands = ['REPLICAOF', 'CONFIG|SET', 'CONFIG|REWRITE', 'CLIENT|PAUSE', 'CLIENT|KILL', 'WAIT', 'ROLE'];
+const neededCommands = [
+  'REPLICAOF',
+  'CONFIG|SET',
+  'CONFIG|REWRITE',
+  'CLIENT|PAUSE',
+  'CLIENT|UNPAUSE',
+  'CLIENT|KILL',
+  'PUBLISH',
+];
 
 /** Asks everybody, all at once, in at most three rounds. Never throws: who does not answer is in the survey with the reason. */
 export const takeSurvey = async (options: SurveyOptions): Promise<Survey> => {
@@ -200,7 +208,7 @@ const argumentsOf = (command: string): readonly string[] => {
   if (command === 'CONFIG|SET') return [...words, 'save', ''];
   if (command === 'CLIENT|PAUSE') return [...words, '1'];
   if (command === 'CLIENT|KILL') return [...words, 'ID', '1'];
-  return command === 'WAIT' ? [...words, '0', '1'] : words;
+  return command === 'PUBLISH' ? [...words, channels.redisPrimary, ''] : words;
 };
 
 /** Whether it speaks the other way, plain text instead of TLS or the reverse. Asked without a password: it could be anybody. */

@@ -41,7 +41,7 @@ beforeAll(async () => {
   const follower = await startRedis({ replicaOf: lone });
   await eventually(async () => (await follower.info('replication', 'master_link_status')) === 'up');
   await locked.cli('ACL', 'SETUSER', 'narrow', 'on', '>narrow-pass', '+ping', '+hello', '+auth');
-  await locked.cli('ACL', 'SETUSER', 'reader', 'on', '>reader-pass', '~*', '&*', '+@all', '-replicaof', '-wait');
+  await locked.cli('ACL', 'SETUSER', 'reader', 'on', '>reader-pass', '~*', '&*', '+@all', '-replicaof', '-publish');
   await locked.cli('CONFIG', 'SET', 'requirepass', 'right-pass');
   world = { alpha, lone, follower, clustered, locked, empty };
 }, 60_000);
@@ -124,7 +124,7 @@ describe('a group is not taken on', () => {
       manage: 'manage',
     });
     expect(reader).toMatchObject({ admitted: true, problems: [{ code: 'no_permission', weight: 'advice' }] });
-    expect(reader.problems[0]?.detail).toContain('REPLICAOF, WAIT');
+    expect(reader.problems[0]?.detail).toContain('REPLICAOF, PUBLISH');
   }, 20_000);
 
   it('when a seed follows a foreign primary, or two seeds are primaries', async () => {

@@ -82,6 +82,10 @@ export const createProvisionPart = (tools: GroupTools): GroupPart => {
       return steps.length === 0 || member === undefined ? [] : [{ one, member, steps }];
     });
     for (const { one } of work) toldAtMs.set(addressKey(one), nowMs);
+    // Another manager may have been faster: who knows the group by now has no fault.
+    for (const { name: sentinel, view } of seen) {
+      if (view !== null && !work.some(({ one }) => one.name === sentinel)) faults.delete(sentinel);
+    }
     await Promise.all(work.map(async ({ member, steps }) => tellOne(member, steps)));
   };
 
