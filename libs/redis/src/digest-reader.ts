@@ -4,7 +4,7 @@
 // out on both sides: a replica says of them what its primary will do to them, by its own clock.
 import { createHash } from 'node:crypto';
 import { openDigestConnection, type DigestConnection, type DigestNode } from './digest-connection.ts';
-import { createDigestPace, type DigestPace, type DigestPaceOptions } from './digest-pace.ts';
+import { createDigestPace, type DigestPace, type DigestPaceOptions, type ReadUnit } from './digest-pace.ts';
 
 /** One key as it was just now; null: it was not there. */
 export interface DigestedKey {
@@ -37,7 +37,7 @@ export interface DigestReader {
 }
 
 /** Bytes of keys and values, and 64 an element, that one call may read. */
-const mostWork = 262_144;
+const mostWork = 131_072;
 const keysAtOnce = 128;
 const sizeCommands: Readonly<Record<string, string>> = {
   string: 'STRLEN',
@@ -58,22 +58,18 @@ export const openDigestReader = async (
 ): Promise<DigestReader> => {
   const { clock } = node;
   const { signal } = options;
-  const pace = createDigestPace({ ...options, clock });
-  // A name costs far less than a key: its calls say nothing about the others'.
-  const namesPace = createDigestPace({ ...options, clock });
   const connection = await openDigestConnection(node);
+  const pace = createDigestPace({ ...options, emptyCallMs: await emptyCallMs(connection, clock), clock });
 
-  /** Measures and pauses; what the call says about its work is in `workOf`. */
+  /** Measures and pauses; how many were read, and what that was for the node, is seen in the reply. */
   const paced = async (
-    asked: number,
     ask: () => Promise<unknown>,
-    workOf: (reply: unknown[]) => number,
-    by: DigestPace = pace,
-  ): Promise<unknown[]> => {
+    read: (reply: readonly unknown[]) => { readonly unit: ReadUnit; readonly asked: number; readonly work: number },
+  ): Promise<readonly unknown[]> => {
     signal?.throwIfAborted();
     const startedMs = clock.monotonicMs();
-    const reply = (await ask()) as unknown[];
-    await by.spent({ ms: clock.monotonicMs() - startedMs, asked, bytes: workOf(reply) }, signal);
+    const reply = (await ask()) as readonly unknown[];
+    await pace.spent({ ms: clock.monotonicMs() - startedMs, ...read(reply) }, signal);
     return reply;
   };
 
@@ -83,13 +79,13 @@ export const openDigestReader = async (
     if (letter === undefined) return null;
     const sums: [number, number, number] = [0, 0, 0];
     let cursor = '0';
+    pace.nextKey();
     try {
       while (cursor !== '') {
-        const count = letter === 'S' ? 1 : pace.count();
+        const count = letter === 'S' ? 1 : pace.count('element');
         const reply = await paced(
-          count,
           () => connection.run('digest-slice', [name, letter, cursor, count]),
-          ([, , , , work]) => Number(work),
+          ([, read, , , work]) => ({ unit: 'element', asked: Number(read), work: Number(work) }),
         );
         cursor = String(reply[0]);
         for (const at of [0, 1, 2] as const) sums[at] = (sums[at] + Number(String(reply[at + 1]))) % 2 ** 52;
@@ -113,12 +109,11 @@ export const openDigestReader = async (
     while (found.length < names.length) {
       const rest = names.slice(found.length, found.length + keysAtOnce);
       const reply = await paced(
-        rest.length,
         () => connection.run('digest-keys', [mostWork, of, ...rest]),
-        () => 64 * rest.length,
+        ({ length, 1: work }) => ({ unit: 'key', asked: (length - 2) / 2, work: Number(String(work)) }),
       );
       nowMs = Number(String(reply[0]));
-      for (let at = 1; at < reply.length; at += 2) {
+      for (let at = 2; at < reply.length; at += 2) {
         const hash = String(reply[at]);
         const expiry = String(reply[at + 1]);
         const name = names[found.length] as Buffer;
@@ -146,11 +141,9 @@ export const openDigestReader = async (
       await connection.select(database);
       let cursor = '0';
       do {
-        const count = pace.count();
         const reply = await paced(
-          count,
-          () => connection.run('digest-scan', [cursor, count, mostWork]),
-          ([, , , work]) => Number(work),
+          () => connection.run('digest-scan', [cursor, pace.count('key'), mostWork]),
+          ([, hashes, , work]) => ({ unit: 'key', asked: (hashes as Buffer).length / 36, work: Number(work) }),
         );
         cursor = String(reply[0]);
         onHashes((reply[1] as Buffer).toString('latin1'));
@@ -164,12 +157,9 @@ export const openDigestReader = async (
       await connection.select(database);
       let cursor = '0';
       do {
-        const count = namesPace.count();
         const reply = await paced(
-          count,
-          () => connection.call('SCAN', cursor, 'COUNT', count),
-          () => 0,
-          namesPace,
+          () => connection.call('SCAN', cursor, 'COUNT', pace.count('name')),
+          ([, names]) => ({ unit: 'name', asked: (names as Buffer[]).length, work: 0 }),
         );
         cursor = String(reply[0]);
         if (onNames(reply[1] as Buffer[]) === false) return;
@@ -186,6 +176,18 @@ export const openDigestReader = async (
     offset: () => offsetOf(connection),
     close: () => connection.close(),
   };
+};
+
+/** The way there and back: the shortest of a few. */
+const emptyCallMs = async (connection: DigestConnection, clock: DigestNode['clock']): Promise<number> => {
+  const times: number[] = [];
+  for (let ping = 0; ping < 5; ping += 1) {
+    const startedMs = clock.monotonicMs();
+    // A user who may not ask that gets an answer all the same.
+    await connection.call('PING').catch(() => undefined);
+    times.push(clock.monotonicMs() - startedMs);
+  }
+  return Math.min(...times);
 };
 
 const letters: Readonly<Record<string, string>> = {
