@@ -51,7 +51,7 @@ export const startManager = async (env: NodeJS.ProcessEnv, stateDir?: string): P
     const isJson = answer.headers.get('content-type')?.includes('json') ?? false;
     return { status: answer.status, body: isJson ? (JSON.parse(text) as unknown) : text };
   };
-  await eventually(async () => (await get('/readyz')).status === 200, { timeoutMs: 15_000, what: 'The manager' });
+  await eventually(async () => (await get('/readyz')).status === 200, { timeoutMs: 40_000, what: 'The manager' });
   return {
     process: owned,
     stateDir: directory,

@@ -79,6 +79,25 @@ describe('min-replicas-to-write of a managed group', () => {
     await eventually(async () => expect(await primary.cli('SET', 'a', '1')).toBe('OK'), { timeoutMs: 15_000 });
   }, 60_000);
 
+  it('stops a primary that is cut off from everybody else by itself, and the manager lets it', async () => {
+    const { group, manager, nodes } = await start({ replicas: 1 });
+    const [primary, replica] = nodes as [TestRedis, TestRedis];
+    await becomes(primary, '1');
+    const others = [replica, ...group.sentinels];
+    for (const other of others) other.freeze();
+    try {
+      await eventually(async () => await expect(primary.cli('SET', 'a', '1')).rejects.toThrow('NOREPLICAS'), {
+        timeoutMs: 15_000,
+      });
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      await expect(primary.cli('SET', 'a', '1')).rejects.toThrow('NOREPLICAS');
+      const { problems } = await manager.group();
+      expect(problems.find(({ code }) => code === 'wait_primary')?.detail).toContain('no majority of the Sentinels');
+    } finally {
+      for (const other of others) other.resume();
+    }
+  }, 60_000);
+
   it('goes back to what the operator had, one by one', async () => {
     const args = ['--min-replicas-to-write', '2', '--min-replicas-max-lag', '5'];
     const { nodes } = await start({ replicas: 2, args });

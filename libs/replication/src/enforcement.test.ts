@@ -13,7 +13,7 @@ import { parseInfo } from './info-parser.ts';
 import { defaultLimits, type NodeObservation, type SentinelObservation } from './observation.ts';
 import { primaryVerdict } from './primary-verdict.ts';
 
-const host = '127.0.0.1';
+const host = '10.0.0.1';
 const at = (port: number): Address => ({ host, port });
 
 interface Facts {
@@ -134,6 +134,15 @@ describe('enforcing the verdict of the majority', () => {
   it('knows a former primary by its stream when the manager has just started', () => {
     expect(done(run([back]))).toEqual(['fence r1 -> r2 @1']);
   });
+  it('knows it, too, when it was restarted, with or without a file', () => {
+    for (const more of [{}, { before: 'A' }]) {
+      const nodes = { ...switchedTo2, 1: { role: 'master', lineage: 'Y', runId: 'other', ...more } } as const;
+      expect(done(run([before, away, { ...back, nodes }]))).toEqual(['fence r1 -> r2 @1']);
+    }
+    // Promoted from a stream that nobody knows, while nobody looked.
+    const nodes = { ...switchedTo2, 1: { role: 'master', lineage: 'Y', runId: 'other', before: 'Z' } } as const;
+    expect(done(run([before, away, { ...back, nodes }]))).toEqual([]);
+  });
   it('leaves alone a primary that nobody ever named, until it has stayed for some seconds', () => {
     const nodes = { ...switchedTo2, 1: { role: 'master', lineage: 'X' } } as const;
     expect(done(run([{ ...back, nodes }]))).toEqual([]);
@@ -160,6 +169,22 @@ describe('enforcing the verdict of the majority', () => {
     expect(done(run([before, away, again]))).toEqual([]);
     expect(done(run([before, away, { ...back, selected: 1, isUnderWay: true }]))).toEqual([]);
     expect(done(run([before, away, { ...back, isUnderWay: true }]))).toEqual([]);
+  });
+  it('spares whom a single Sentinel names at a later epoch', () => {
+    const input = inputOf({ ...back, votes: [2, 2, 1] });
+    const [first, second, third] = input.observation.sentinels as [
+      SentinelObservation,
+      SentinelObservation,
+      SentinelObservation,
+    ];
+    const later = (epoch: number): EnforcementInput => {
+      const view = third.view === null ? null : { ...third.view, epoch };
+      const observation = { ...input.observation, sentinels: [first, second, { ...third, view }] };
+      return { ...input, observation };
+    };
+    const { state } = run([before, away]);
+    expect(stepEnforcement(state, later(2)).actions).toEqual([]);
+    expect(stepEnforcement(state, later(0)).actions).toHaveLength(1);
   });
   it('does nothing on the word of a minority, nor of Sentinels that cannot be reached', () => {
     expect(done(run([before, away, { ...back, votes: [2, null, null] }]))).toEqual([]);

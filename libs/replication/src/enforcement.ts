@@ -15,15 +15,22 @@ import { isSeen, type GroupObservation, type NodeObservation, type TopologyLimit
 import type { PrimaryVerdict } from './primary-verdict.ts';
 import { isLeaving } from './rebuild-checks.ts';
 
+/** A named primary as it was seen. */
+export interface Named {
+  readonly epoch: number;
+  readonly runId: string | null;
+  readonly lineage: string | null;
+}
+
 /** What is remembered between two looks; bounded by the number of nodes. */
 export interface EnforcementState {
   /** The latest epoch of a majority so far: whoever is behind it stops. */
   readonly highestEpoch: number | null;
   /** Since when the majority is at an earlier epoch than that. */
   readonly fellAtMs: number | null;
-  /** At which epoch the majority named a node; forgotten when it is seen as a replica. By `host:port`. */
-  readonly namedAt: Readonly<Record<string, number>>;
-  /** Since when a node contradicts the verdict without a break. By `host:port`. */
+  /** How a node was when the majority named it; forgotten when it is seen as a replica. By `host:port`. */
+  readonly namedAt: Readonly<Record<string, Named>>;
+  /** Since when a node contradicts the verdict without a break, and in the same way. */
   readonly since: Readonly<Record<string, number>>;
 }
 
@@ -84,7 +91,7 @@ export const stepEnforcement = (before: EnforcementState, input: EnforcementInpu
   const astray = authority === null ? [] : observation.nodes.filter((node) => isAstray(node, input));
   const since: Record<string, number> = {};
   for (const node of [...strays, ...astray]) {
-    since[addressKey(node)] = before.since[addressKey(node)] ?? nowMs;
+    since[whatOf(node)] = before.since[whatOf(node)] ?? nowMs;
   }
   const next: EnforcementState = { ...state, since };
   const fences = strays.flatMap((node) => fenceOf(next, input, node) ?? []);
@@ -119,6 +126,7 @@ export const fenceOf = (
   if (node.info?.runId !== null && node.info?.runId === primary.info?.runId) return null;
   if (sameAddress(node, input.selected)) return null;
   if (input.isUnderWay && input.selected === null) return null;
+  if (isComing(node, epoch, input)) return null;
   const because = formerly(state, { node, primary, epoch });
   const action = (why: string): EnforcementAction => ({
     type: 'fence',
@@ -128,11 +136,27 @@ export const fenceOf = (
     because: why,
   });
   if (because !== null) return action(because);
-  const sinceMs = state.since[addressKey(node)];
+  const sinceMs = state.since[whatOf(node)];
   return !input.isUnderWay && sinceMs !== undefined && input.nowMs - sinceMs >= strayPatienceMs
     ? action(`it has said primary for ${String(strayPatienceMs)} ms, and no majority ever named it`)
     : null;
 };
+
+/** In what way a node contradicts the verdict: one that was promoted in between is another case, whoever did not see it. */
+const whatOf = (node: NodeObservation): string => {
+  const { role, runId, lineage, follows } = node.info ?? {};
+  const where = follows === null || follows === undefined ? '' : addressKey(follows);
+  return [addressKey(node), role, runId, role === 'primary' ? lineage : where].join(' ');
+};
+
+/** A Sentinel names it at a later epoch already: the majority will follow. Nobody is fenced on one word, but one may be spared. */
+const isComing = (node: Address, epoch: number, { observation, nowMs, limits }: EnforcementInput): boolean =>
+  observation.sentinels.some(
+    (one) =>
+      isSeen(one, nowMs, limits.staleAfterMs) &&
+      sameAddress(one.view?.primary ?? null, node) &&
+      (one.view?.epoch ?? -1) > epoch,
+  );
 
 /** The named primary, seen as one, and its epoch; null when nobody has the right to change anything. */
 const authorityOf = (
@@ -159,13 +183,23 @@ const formerly = (
   const lineage = node.info?.lineage ?? null;
   // It continues the named one's own stream: it was promoted after it, not before.
   if (node.info?.previousLineage !== null && node.info?.previousLineage === primary.info?.lineage) return null;
-  const namedAt = state.namedAt[addressKey(node)];
-  if (namedAt !== undefined && namedAt < epoch) {
-    return `the majority named it at epoch ${String(namedAt)} and ${primary.name} at ${String(epoch)}`;
+  const was = state.namedAt[addressKey(node)];
+  if (was !== undefined && was.epoch < epoch && isUnpromoted(node, was)) {
+    return `the majority named it at epoch ${String(was.epoch)} and ${primary.name} at ${String(epoch)}`;
   }
   return lineage !== null && primary.info?.previousLineage === lineage
     ? `${primary.name} continues its stream at epoch ${String(epoch)}`
     : null;
+};
+
+/**
+ * Whether it cannot have been promoted since: a promotion begins a new stream that remembers the one before. A process that was
+ * restarted has a new stream, too, but remembers none, or its own of before from its file.
+ */
+const isUnpromoted = ({ info }: NodeObservation, was: Named): boolean => {
+  if (info === null || was.runId === null) return false;
+  if (info.runId === was.runId) return info.lineage === was.lineage;
+  return info.previousLineage === null || info.previousLineage === was.lineage;
 };
 
 const isStray = (node: NodeObservation, { verdict, limits, nowMs }: EnforcementInput): boolean =>
@@ -195,7 +229,7 @@ const repointOf = (
   node: NodeObservation,
 ): EnforcementAction | null => {
   const authority = authorityOf(state, input);
-  const sinceMs = state.since[addressKey(node)];
+  const sinceMs = state.since[whatOf(node)];
   if (authority === null || sinceMs === undefined || input.isHeld(node) || input.isUnderWay) return null;
   if (input.nowMs - sinceMs < astrayPatienceMs || sameAddress(node, input.selected)) return null;
   // Its leader repoints as many at a time as parallel-syncs allows; a large data set takes it longer than our patience.
@@ -220,14 +254,19 @@ const remembered = (before: EnforcementState, input: EnforcementInput): Enforcem
   const fellAtMs =
     certain && before.highestEpoch !== null && epoch < before.highestEpoch ? (before.fellAtMs ?? nowMs) : null;
   const anew = fellAtMs !== null && nowMs - fellAtMs >= fallPatienceMs;
-  const namedAt: Record<string, number> = {};
+  const namedAt: Record<string, Named> = {};
   for (const node of observation.nodes) {
     const key = addressKey(node);
     const at = before.namedAt[key];
     const isReplica = isSeen(node, nowMs, limits.staleAfterMs) && node.info?.role === 'replica';
     if (at !== undefined && !isReplica && !anew) namedAt[key] = at;
   }
-  if (certain && fellAtMs === null) namedAt[addressKey(named)] = epoch;
+  if (certain && fellAtMs === null) {
+    const key = addressKey(named);
+    const info = observation.nodes.find((node) => sameAddress(node, named))?.info ?? null;
+    const facts = info?.role === 'primary' ? info : before.namedAt[key];
+    namedAt[key] = { epoch, runId: facts?.runId ?? null, lineage: facts?.lineage ?? null };
+  }
   const highest = certain && (anew || fellAtMs === null) ? epoch : before.highestEpoch;
   return { ...before, namedAt, highestEpoch: highest, fellAtMs: anew ? null : fellAtMs };
 };
