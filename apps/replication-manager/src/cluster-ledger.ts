@@ -22,6 +22,9 @@ export interface ShardLedger {
 
 const paceMs = 3;
 const ttlMs = 60_000;
+/** A new primary may say MOVED or CLUSTERDOWN for a moment. */
+const readAttempts = 20;
+const readEveryMs = 100;
 
 /** Begins to write to `from`; goes to `to` and back whenever one refuses. Both connections stay the caller's. */
 export const startLedger = (options: {
@@ -66,7 +69,11 @@ export const startLedger = (options: {
       await writing;
       // what was not acknowledged in time counts, too: nobody could have written
       longestGapMs = Math.max(longestGapMs, clock.monotonicMs() - ackedAtMs - paceMs);
-      const stored = await primary.call('GET', key).catch(() => undefined);
+      let stored: unknown;
+      for (let attempt = 1; attempt <= readAttempts && stored === undefined; attempt += 1) {
+        stored = await primary.call('GET', key).catch(() => undefined);
+        if (stored === undefined) await clock.sleep(readEveryMs);
+      }
       return {
         acknowledged,
         // each overwrites the one before: a number that is smaller than the last acknowledged one tells how many are missing

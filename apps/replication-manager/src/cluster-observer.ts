@@ -1,7 +1,7 @@
 // Who belongs to the Redis Cluster, and what did each say last? As observer.ts: whom a node names is watched, too, and forgotten
 // when nobody names it any more.
 import { addressKey, type Address, type ClusterObservation, type Endpoint } from '@switchyard/replication';
-import { createRedisNodeAdmin, type RedisSettings } from '@switchyard/redis';
+import { createRedisNodeAdmin, type RedisNodeAdmin, type RedisSettings } from '@switchyard/redis';
 import type { Clock, Logger } from '@switchyard/runtime';
 import { watchClusterNode, type WatchedClusterNode } from './cluster-node.ts';
 import type { Observer } from './observer.ts';
@@ -12,6 +12,8 @@ export interface ClusterObserver extends Observer {
   cluster(): ClusterObservation;
   /** With their next answers all nodes tell their settings, too. */
   refresh(): void;
+  /** A connection of its own for writes: while a primary hands over it holds back whatever comes after a write. */
+  writerAt(address: Address): RedisNodeAdmin | undefined;
   /** Watches this address from now on, whoever is there. */
   add(at: Address): void;
   /** Forgets it, unless somebody names it again. */
@@ -37,6 +39,7 @@ const forgetAloneAfterMs = 3_000;
 export const createClusterObserver = (options: ClusterObserverOptions): ClusterObserver => {
   const { settings, names, homeSlot, clock, logger, onTurn } = options;
   const nodes = new Map<string, WatchedClusterNode>();
+  const writers = new Map<string, RedisNodeAdmin>();
   const namedAtMs = new Map<string, number>();
   const seeds = new Set(settings.nodes.map(addressKey));
   const { username, password, tls } = settings;
@@ -59,6 +62,8 @@ export const createClusterObserver = (options: ClusterObserverOptions): ClusterO
     const node = nodes.get(key);
     if (node === undefined) return;
     node.close();
+    writers.get(key)?.close();
+    writers.delete(key);
     nodes.delete(key);
     namedAtMs.delete(key);
     logger.info({ group: settings.group, node: node.endpoint.name }, 'redis.node_forgotten');
@@ -97,11 +102,21 @@ export const createClusterObserver = (options: ClusterObserverOptions): ClusterO
     observe: () => ({ name: settings.group, kind: 'cluster', nodes: observations(), sentinels: [] }),
     cluster: () => ({ name: settings.group, nodes: observations(), homeSlot }),
     nodeAt: (address) => nodes.get(addressKey(address))?.admin,
+    writerAt(address) {
+      const key = addressKey(address);
+      if (!nodes.has(key)) return undefined;
+      const known = writers.get(key);
+      if (known !== undefined) return known;
+      const { host, port } = address;
+      const writer = createRedisNodeAdmin({ ...access, host, port, clock, logger, name: 'switchyard-probe' });
+      writers.set(key, writer);
+      return writer;
+    },
     sentinels: () => [],
     add,
     drop: (at) => drop(addressKey(at)),
     close() {
-      for (const node of nodes.values()) node.close();
+      for (const one of [...nodes.values(), ...writers.values()]) one.close();
     },
   };
 };

@@ -23,7 +23,7 @@ export const probeKeys = (): ((shard: ClusterShard) => string | null) => {
 
 /** Probes; `fire` writes to the primary of the shard unless its last write is still open, and tells the outcome. */
 export const createClusterProbe = (options: {
-  readonly nodeAt: (at: Address) => RedisNodeAdmin | undefined;
+  readonly writerAt: (at: Address) => RedisNodeAdmin | undefined;
   readonly onOutcome: (outcome: ProbeOutcome, shard: ClusterShard) => void;
 }): { fire(shard: ClusterShard): void } => {
   const keyOf = probeKeys();
@@ -41,7 +41,7 @@ export const createClusterProbe = (options: {
   return {
     fire(shard) {
       const { id, host, port } = shard.primary;
-      const node = options.nodeAt({ host, port });
+      const node = options.writerAt({ host, port });
       const key = keyOf(shard);
       if (node === undefined || key === null || busy.has(id)) return;
       busy.add(id);

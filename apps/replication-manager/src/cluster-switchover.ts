@@ -19,6 +19,9 @@ const manualTimeoutMs = 5_000;
 const settleMs = 15_000;
 const recordMs = 15_000;
 const commandMs = 6_000;
+/** From the first sign to the vote of the last change. */
+const voteMarginMs = 1_500;
+const longestVoteWaitMs = 35_000;
 /** So long the ledger writes before and after. */
 const ledgerMs = 150;
 
@@ -43,6 +46,8 @@ export const shardSwitchover = async (
   const subject = `${context.tools.definition.name}/${to.name}`;
   const steps = ['preflight', 'hand-over', 'agreement', 'old-primary', 'probe', 'journal'];
   return begin({ kind: 'switchover', subject, steps, nodes: [from, to] }, async (run) => {
+    if (!(await votesAgain(context, shard, run)))
+      return refuse('cancelled', 'it was cancelled before anything was done');
     // the gate was waited for: what was true then has to be true now
     const again = planShardSwitchover(context.facts(), { to: to.name }, mostLagBytes);
     if (!again.ok) return again;
@@ -50,6 +55,23 @@ export const shardSwitchover = async (
     run.step('preflight', 'done', `${String(again.value.checks.length)} checks`);
     return change(context, { shard, from, to, epochBefore: from.epoch }, { run, words: [] });
   });
+};
+
+/**
+ * The other primaries vote about the same shard once in two cluster-node-timeouts only (cluster.c,
+ * clusterSendFailoverAuthIfNeeded): asked sooner, a primary would hold its writers back for 5 s and then give up.
+ */
+const votesAgain = async (context: ClusterWorkContext, shard: ClusterShard, run: OperationRun): Promise<boolean> => {
+  const { history, clock } = context.tools;
+  const timeouts = context.facts().nodes.map(({ member }) => member.observation?.settings?.nodeTimeoutMs ?? 0);
+  const last = history.list().find((entry) => entry.shard === shard.name);
+  if (last === undefined) return true;
+  const leftMs = last.startedAtMs + 2 * Math.max(...timeouts) + voteMarginMs - clock.unixMs();
+  if (leftMs <= 0) return true;
+  const waitMs = Math.min(leftMs, longestVoteWaitMs);
+  run.step('preflight', 'running', `the primaries vote about ${shard.name} again in ${String(waitMs)} ms`);
+  await clock.sleep(waitMs, run.signal).catch(() => undefined);
+  return !run.signal.aborted;
 };
 
 /** Assisted. `confirm` has to name the group and the node: acknowledged writes may be lost. */

@@ -71,7 +71,7 @@ export const createClusterWatch = (options: ClusterWatchOptions): ClusterWatch =
   };
 
   const probe = createClusterProbe({
-    nodeAt: (at) => observer.nodeAt(at),
+    writerAt: (at) => observer.writerAt(at),
     onOutcome(outcome, shard) {
       const isHome = definition.homeSlot === undefined || hasSlot(shard.primary.slots, definition.homeSlot);
       if (isHome) metrics.probe(outcome.outcome === 'acked', clock.monotonicMs());
