@@ -18,6 +18,8 @@ export interface DockerLogs {
   read(container: LogContainer, window: { readonly fromMs: number; readonly toMs: number }): Promise<string>;
 }
 
+/** Stopped ones, too: whoever was primary has often just died. They have no address any more, but a name. */
+const listPath = '/containers/json?all=1';
 const deadlineMs = 3_000;
 const mostLines = 2_000;
 const mostBytes = 1_048_576;
@@ -36,7 +38,7 @@ const containersSchema = z.array(
 /** Talks to the engine at `socketPath`; nothing is asked before a method is called. */
 export const createDockerLogs = (socketPath: string): DockerLogs => ({
   async find({ name, host }) {
-    const containers = containersSchema.parse(JSON.parse((await get(socketPath, '/containers/json')).toString('utf8')));
+    const containers = containersSchema.parse(JSON.parse((await get(socketPath, listPath)).toString('utf8')));
     const byAddress = containers.find(({ NetworkSettings }) =>
       Object.values(NetworkSettings?.Networks ?? {}).some(({ IPAddress }) => IPAddress === host),
     );
