@@ -165,8 +165,10 @@ export const resultOf = (state: SwitchoverState): Result<Readonly<Record<string,
 };
 
 const switchoverFacts = (state: SwitchoverState): Readonly<Record<string, unknown>> => {
-  const { plan, outcome, heir, heirAtMs, pausedAtMs, heirEpoch, level, fencedInTime, notes, left } = state;
+  const { plan, outcome, heir, heirAtMs, pausedAtMs, heirEpoch, level, fencedInTime, notes, left, asked } = state;
   const isCertain = level && fencedInTime;
+  // Where the server itself holds the writers, from the moment it was told to hand over.
+  const heldAtMs = pausedAtMs ?? asked['failover'] ?? null;
   return {
     outcome,
     way: plan.way,
@@ -174,7 +176,7 @@ const switchoverFacts = (state: SwitchoverState): Readonly<Record<string, unknow
     to: heir ?? plan.to,
     epoch: heirEpoch,
     /** Between the pause of the writers and the first moment at which the new primary takes writes. */
-    gapMs: heirAtMs === null || pausedAtMs === null ? null : Math.round(heirAtMs - pausedAtMs),
+    gapMs: heirAtMs === null || heldAtMs === null ? null : Math.round(heirAtMs - heldAtMs),
     lostWrites: {
       verdict: isCertain ? 'none' : 'possible',
       detail: isCertain

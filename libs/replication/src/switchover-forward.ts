@@ -27,8 +27,11 @@ const guard = ({ state, look }: Turn): Guard => {
   const from = nodeOf(look, plan.from);
   const to = nodeOf(look, plan.to);
   if (hasMovedOn(state, look)) return { say: 'superseded', reason: 'the Sentinels name another primary' };
-  if (from.reachable && from.role === 'replica')
-    return { say: 'superseded', reason: `${from.name} is no primary any more` };
+  if (from.reachable && from.role === 'replica') {
+    // It hands over by itself: the target says so in a moment.
+    const say = state.promotionAsked ? 'wait' : 'superseded';
+    return { say, reason: `${from.name} is no primary any more` };
+  }
   if (from.reachable && from.lineage !== plan.lineage)
     return { say: 'undo', reason: `${from.name} has begun another lineage` };
   if (to.reachable && to.role === 'primary' && !state.promotionAsked) {
@@ -37,9 +40,9 @@ const guard = ({ state, look }: Turn): Guard => {
   if (to.reachable && to.role === 'replica' && !sameAddress(to.follows, plan.from)) {
     return { say: 'undo', reason: `${to.name} does not follow ${plan.from.name} any more` };
   }
+  if (!from.reachable) return { say: 'wait', reason: `${from.name} does not answer` };
   if (to.reachable && to.link === 'down' && !state.promotionAsked)
     return { say: 'wait', reason: `the link of ${to.name} is down` };
-  if (!from.reachable) return { say: 'wait', reason: `${from.name} does not answer` };
   if (!to.reachable) return { say: 'wait', reason: `${to.name} does not answer` };
   return plan.acting === null ? { say: 'go' } : sentinelGuard({ state, look, nowMs: 0 });
 };

@@ -109,7 +109,9 @@ export const writesReleased = (turn: Turn): SwitchoverStep => {
   const { state, look, nowMs } = turn;
   const { plan, pausedAtMs, pauseEndsMs } = state;
   if (hasMovedOn(state, look)) return wait(goTo(state, 'heir-known', nowMs));
-  const isFree = pausedAtMs === null || isAnswered(state, 'release') || (pauseEndsMs !== null && nowMs > pauseEndsMs);
+  // A node that was frozen may have begun its pause only when it woke: as long as it answers, it is told.
+  const isOverThere = !nodeOf(look, plan.from).reachable && pauseEndsMs !== null && nowMs > pauseEndsMs;
+  const isFree = pausedAtMs === null || isAnswered(state, 'release') || isOverThere;
   const isPending = state.promotionAsked && !state.aborted;
   if (isFree) return wait(goTo(state, isPending ? 'promotion-forgotten' : 'settings-undone', nowMs));
   return ask(turn, toNode(plan.from, 'release', 'CLIENT', 'UNPAUSE'));

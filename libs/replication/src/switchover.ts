@@ -83,7 +83,7 @@ const reversible: ReadonlySet<SwitchoverWait> = new Set([
 ]);
 
 /** Commands whose refusal only costs something that is good to have. */
-const dispensable = /^(quiet|hurry |bound|kill|keep|restore |move |name )/;
+const dispensable = /^(quiet|hurry |bound|abort|kill|keep|restore |move |name )/;
 
 /** One step. Pure; `nowMs` must not go backwards, except at `resume`. */
 export const stepSwitchover = (state: SwitchoverState, input: SwitchoverInput, nowMs: number): SwitchoverStep => {
