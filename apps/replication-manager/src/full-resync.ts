@@ -45,7 +45,7 @@ export interface SyncOutcome {
 }
 
 const lookEveryMs = 200;
-const usualConnectMs = 30_000;
+const usualConnectMs = 20_000;
 /** No byte, no key and no percent more for so long. A primary waits up to 60 s for more replicas if it is told to. */
 const stalledAfterMs = 90_000;
 /** Copies that the primary began anew: from the third on it will never end (output buffer or timeout too small). */

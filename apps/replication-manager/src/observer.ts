@@ -49,6 +49,8 @@ export interface ObserverOptions {
 const mostNodes = 32;
 /** A node or Sentinel that nobody names for so long is forgotten, so that a typing mistake does not stay for ever. */
 const forgetAfterMs = 60_000;
+/** Who was dropped is still in answers that came before. */
+const shunMs = 3_000;
 
 /** An observer of the group that the settings name. */
 export const createObserver = (options: ObserverOptions): Observer => {
@@ -56,6 +58,7 @@ export const createObserver = (options: ObserverOptions): Observer => {
   const nodes = new Map<string, WatchedNode>();
   const sentinels = new Map<string, WatchedSentinel>();
   const namedAtMs = new Map<string, number>();
+  const shunned = new Map<string, number>();
   const configured = settings.kind === 'sentinel' ? settings.sentinels : [];
   const seeds = new Set(configured.map(addressKey));
   const access = accessOf(settings);
@@ -64,6 +67,8 @@ export const createObserver = (options: ObserverOptions): Observer => {
 
   const addNode = (address: Address): void => {
     const key = addressKey(address);
+    if (clock.monotonicMs() < (shunned.get(key) ?? 0)) return;
+    shunned.delete(key);
     namedAtMs.set(key, clock.monotonicMs());
     if (nodes.has(key) || nodes.size >= mostNodes) return;
     const endpoint: Endpoint = { name: names.get(key) ?? key, host: address.host, port: address.port };
@@ -134,6 +139,7 @@ export const createObserver = (options: ObserverOptions): Observer => {
     },
     drop(at) {
       const key = addressKey(at);
+      shunned.set(key, clock.monotonicMs() + shunMs);
       nodes.get(key)?.close();
       nodes.delete(key);
       namedAtMs.delete(key);

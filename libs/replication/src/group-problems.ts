@@ -142,9 +142,16 @@ const nodeProblems = (node: RedisNodeView, { group, primary, verdict }: ProblemC
   if (node.state === 'syncing') {
     return [wrong('replica_syncing', `${node.name} is copying the data set`, 'wait until its link is up')];
   }
-  return node.eligible
+  return node.eligible || isCascading(node, group)
     ? []
     : [wrong('replica_not_fit', `${node.name} could not become primary: ${why}`, 'see its reason')];
+};
+
+/** A replica of a replica that is told never to become primary: nothing is wrong with it. */
+const isCascading = (node: RedisNodeView, { nodes }: GroupObservation): boolean => {
+  const { info } = nodes.find((one) => sameAddress(one, node)) ?? {};
+  const source = nodes.find((one) => sameAddress(one, info?.follows ?? null));
+  return info?.priority === 0 && info.link === 'up' && source?.info?.role === 'replica' && source.info.link === 'up';
 };
 
 const redundancyProblems = ({ nodes, primary }: ProblemContext): readonly GroupProblem[] => {

@@ -213,9 +213,7 @@ export interface RemovePlan {
 export const removePlan = (node: RedisNodeView, group: PlanGroup): RemovePlan => {
   const { view, observation } = group;
   const children = childrenOf(node, group);
-  const others = view.nodes.filter(
-    (one) => one.role === 'replica' && one.name !== node.name && one.state !== 'unreachable',
-  );
+  const others = view.nodes.filter((one) => one.role === 'replica' && one.name !== node.name && one.link === 'up');
   const sentinels = observation.sentinels.length;
   const { reachable, agreeing } = view.quorum;
   const named = sameAddress(node, view.primary) || node.role === 'primary';
