@@ -110,6 +110,14 @@ const faults: readonly Fault[] = [
   'lossy',
 ];
 
+const leisurely: ReadonlySet<string> = new Set([
+  'named',
+  'heir-known',
+  'settings-restored',
+  'settings-undone',
+  'promotion-forgotten',
+]);
+
 interface Run {
   readonly world: World;
   readonly manager: Manager;
@@ -173,7 +181,8 @@ const run = (seed: number, only?: Fault): Run => {
       strike(one.fault);
     }
     world.tick();
-    manager.turn();
+    // Where nothing is urgent a manager under load looks less often.
+    if (!leisurely.has(manager.state.waitsFor) || world.nowMs % (6 * tickMs) === 0) manager.turn();
     // A Sentinel that falls silent with the promotion in hand may promote later, under writers that had to be released.
     const { waitsFor, promotionAsked, aborted } = manager.state;
     world.uncertain ||= waitsFor === 'promotion-forgotten';
