@@ -118,7 +118,9 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
     said = codes;
     // Also while it does not answer: the first failure and the first success are what counts.
     const verdict = primaryVerdict(observation, nowMs, defaultLimits);
-    const node = verdict.named === null ? undefined : observer.nodeAt(verdict.named);
+    // A promoted node takes writes before it is named.
+    const target = view.primary ?? verdict.named;
+    const node = target === null ? undefined : observer.nodeAt(target);
     if (node !== undefined) probe.fire(node);
     for (const part of parts) part.look?.({ observation, verdict, view, follower: state, nowMs });
   };

@@ -87,6 +87,7 @@ const aborted = (attempt: Attempt): Attempt => {
     ...attempt,
     selected: null,
     progressAtMs: null,
+    writesUnavailableMs: null,
     reachedAtMs: { ...(sdown === undefined ? {} : { sdown }), ...(odown === undefined ? {} : { odown }) },
   };
 };

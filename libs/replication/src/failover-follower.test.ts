@@ -53,6 +53,49 @@ const event = (channel: string, message: string): FollowerInput => ({
 });
 
 describe('the follower', () => {
+  describe('of a promotion that is written to before anybody names it', () => {
+    const ack = (port: number): FollowerInput => ({ type: 'probe', at: { host, port }, outcome: 'acked', detail: '' });
+    const master = `master main ${host} 4731`;
+    /** The primary is gone; the replica at `selected` was promoted and takes writes. */
+    const promoted = (selected: number): Run => {
+      const run = start();
+      feed(run, sighting(quiet(4731, 4)), 0);
+      feed(run, ack(4731), 100);
+      feed(run, event('+sdown', master), 1_000);
+      feed(run, event('+elected-leader', master), 100);
+      feed(run, event('+selected-slave', `slave x ${host} ${String(selected)} @ main ${host} 4731`), 50);
+      const nodes = quiet(selected, 4).nodes.filter(({ port }) => port !== 4731);
+      feed(run, sighting({ named: { host, port: 4731 }, epoch: 4, nodes }), 100);
+      feed(run, ack(selected), 50);
+      return run;
+    };
+
+    it('counts the time without writes until then', () => {
+      const run = promoted(4732);
+      feed(run, sighting(quiet(4732, 5)), 900);
+      feed(run, ack(4732), 50);
+      expect(run.entries).toMatchObject([{ to: { port: 4732 }, writesUnavailableMs: 1_300 }]);
+      const at = (name: string) => run.entries[0]?.phases.find((phase) => phase.name === name)?.atMs ?? -1;
+      expect(at('first-write')).toBeLessThan(at('switched'));
+    });
+
+    it('counts on when another one is named in the end', () => {
+      const run = promoted(4732);
+      feed(run, sighting(quiet(4733, 5)), 900);
+      expect(run.entries).toEqual([]);
+      feed(run, ack(4733), 50);
+      expect(run.entries).toMatchObject([{ to: { port: 4733 }, writesUnavailableMs: 2_250 }]);
+    });
+
+    it('counts on when the failover is aborted and tried again', () => {
+      const run = promoted(4732);
+      feed(run, event('-failover-abort-slave-timeout', master), 900);
+      feed(run, sighting(quiet(4733, 6)), 1_000);
+      feed(run, ack(4733), 50);
+      expect(run.entries).toMatchObject([{ to: { port: 4733 }, writesUnavailableMs: 3_250 }]);
+    });
+  });
+
   it('takes what the journal knew as its past: a failover during its absence becomes an entry', () => {
     const run = start({ epoch: 4, primary: { name: 'r1', host, port: 4731 } });
     feed(run, sighting(quiet(4732, 5)), 10);

@@ -123,7 +123,8 @@ const switched = (
   nowMs: number,
 ): FollowerState => {
   const missed = `the Sentinels' majority names ${primary.name} since an epoch that was not followed`;
-  const attempt = state.attempt ?? beginAttempt(state, { cause: missed, atMs: nowMs, missed: true });
+  const begun = state.attempt ?? beginAttempt(state, { cause: missed, atMs: nowMs, missed: true });
+  const attempt = sameAddress(begun.selected, primary) ? begun : withoutFirstWrite(begun);
   const skipped = state.known === null ? 0 : epoch - state.known.epoch - 1;
   const text =
     `the majority of the Sentinels names ${primary.name} (epoch ${String(epoch)})` +
@@ -137,6 +138,12 @@ const switched = (
       progressAtMs: nowMs,
     },
   };
+};
+
+/** What another node than the one that is named acknowledged is no write of the group. */
+const withoutFirstWrite = (attempt: Attempt): Attempt => {
+  const { 'first-write': _taken, ...reachedAtMs } = attempt.reachedAtMs;
+  return { ...attempt, reachedAtMs, writesUnavailableMs: null };
 };
 
 /** The majority says less than is known: Sentinels that restarted with an old memory, or were set up anew by hand. */
@@ -157,14 +164,17 @@ const probed = (
 ): FollowerState => {
   const { attempt } = state;
   if (probe.outcome === 'acked') {
-    const isTarget = sameAddress(probe.at, targetOf(state)?.to ?? null);
+    const target = targetOf(state);
+    const isTarget = sameAddress(probe.at, target?.to ?? attempt?.selected ?? null);
+    const isNamed = sameAddress(probe.at, target?.to ?? state.known?.primary ?? probe.at);
     const isFirst = attempt !== null && isTarget && attempt.reachedAtMs['first-write'] === undefined;
     // Of what was not followed, the time without an answer is our own absence.
     const blind = state.lastAckAtMs === null || attempt?.missed === true;
     const writesUnavailableMs = blind ? null : nowMs - (state.lastAckAtMs ?? nowMs);
     return {
       ...state,
-      lastAckAtMs: nowMs,
+      // A promoted one that the Sentinels have yet to name could still be replaced by another.
+      lastAckAtMs: isNamed ? nowMs : state.lastAckAtMs,
       attempt: isFirst ? { ...reach(attempt, 'first-write', nowMs), writesUnavailableMs } : attempt,
     };
   }

@@ -115,8 +115,14 @@ const answerSuspicions = ({ group, verdict, answers }: DoctorInput): readonly Su
 };
 
 /** After a failed attempt a Sentinel waits twice its failover-timeout (sentinel.c, sentinelStartFailoverIfNeeded). */
-const blockedSuspicions = (state: DoctorState, { group, verdict }: DoctorInput, nowMs: number): readonly Suspicion[] =>
-  group.sentinels.flatMap(({ name, view }) => {
+const blockedSuspicions = (
+  state: DoctorState,
+  { group, verdict }: DoctorInput,
+  nowMs: number,
+): readonly Suspicion[] => {
+  const primary = group.nodes.find((node) => sameAddress(node, verdict.named));
+  const serves = primary?.failure === null && primary.info?.role === 'primary';
+  return group.sentinels.flatMap(({ name, view }) => {
     const attempt = state.attempts[name];
     if (attempt?.failed === undefined || attempt.failed === null) return [];
     const timeoutMs = view?.failoverTimeoutMs ?? usualFailoverTimeoutMs;
@@ -126,5 +132,7 @@ const blockedSuspicions = (state: DoctorState, { group, verdict }: DoctorInput, 
     const detail = `the last failover by ${name} failed (${attempt.failed}): it tries again no sooner than in ${String(Math.ceil(leftMs / 1_000))} s`;
     const next =
       'mend what stopped it (see its log and the fitness of each replica), then POST /v1/redis/groups/{group}/failover';
-    return [suspicion({ code: 'failover_blocked', detail, next }, { about: name })];
+    // While the primary serves, it is what would hurt if it failed now.
+    return [suspicion({ code: 'failover_blocked', detail, next }, { about: name, advice: serves })];
   });
+};
