@@ -2,7 +2,7 @@
 //
 // The hash of a key covers name, expiry, type and content (scripts/include/digest_entry.lua). Keys that have expired are left
 // out on both sides: a replica says of them what its primary will do to them, by its own clock.
-import { createHash } from 'node:crypto';
+import { hash as hashOf } from 'node:crypto';
 import { openDigestConnection, type DigestConnection, type DigestNode } from './digest-connection.ts';
 import { createDigestPace, type DigestPace, type DigestPaceOptions, type ReadUnit } from './digest-pace.ts';
 
@@ -49,7 +49,7 @@ const sizeCommands: Readonly<Record<string, string>> = {
 };
 
 /** Hash of a key's name, as the scripts have it: 40 hex digits. */
-export const nameHash = (name: Buffer): string => createHash('sha1').update(name).digest('hex');
+export const nameHash = (name: Buffer): string => hashOf('sha1', name);
 
 /** Connects. `signal` ends whatever it does between two calls. */
 export const openDigestReader = async (
@@ -73,7 +73,7 @@ export const openDigestReader = async (
     return reply;
   };
 
-  const large = async (name: Buffer, hash: { readonly expiry: string }): Promise<string | null> => {
+  const large = async (name: Buffer, expiry: string): Promise<string | null> => {
     const type = String(await connection.call('TYPE', name));
     const letter = letters[type];
     if (letter === undefined) return null;
@@ -96,10 +96,7 @@ export const openDigestReader = async (
       throw error;
     }
     const content = `${String(sums[0])}:${String(sums[1])}:${String(sums[2])}`;
-    return createHash('sha1')
-      .update(`${nameHash(name)}${letter}${hash.expiry}:${content}`)
-      .digest('hex')
-      .slice(0, 24);
+    return hashOf('sha1', `${nameHash(name)}${letter}${expiry}:${content}`).slice(0, 24);
   };
 
   const keys: DigestReader['keys'] = async (database, names, of = 'all') => {
@@ -117,8 +114,7 @@ export const openDigestReader = async (
         const hash = String(reply[at]);
         const expiry = String(reply[at + 1]);
         const name = names[found.length] as Buffer;
-        const whole =
-          hash === '' && expiry !== '-2' ? await large(name, { expiry: of === 'content' ? '' : expiry }) : hash;
+        const whole = hash === '' && expiry !== '-2' ? await large(name, of === 'content' ? '' : expiry) : hash;
         found.push(
           expiry === '-2' || whole === null || whole === ''
             ? null
