@@ -13,6 +13,8 @@ import type { RedisConnections } from './connection.ts';
 
 /** Longer than the worst failover, so that a job in work is not given to a second worker meanwhile. */
 const LOCK_MS = 30_000;
+/** A job whose worker died is found at the first look after its lock has ended, if a look before that has seen it in work. */
+const STALLED_EVERY_MS = 10_000;
 const STUCK_MS = 30_000;
 const WATCH_EVERY_MS = 5_000;
 /** How long a stop waits for the job in work; one that takes longer is begun again by another worker. */
@@ -117,7 +119,7 @@ export function createJobWorker<T extends object>(
       prefix: keys.queuePrefix,
       concurrency: options.concurrency ?? 1,
       lockDuration: LOCK_MS,
-      stalledInterval: LOCK_MS,
+      stalledInterval: STALLED_EVERY_MS,
       maxStalledCount: 2,
       removeOnComplete: KEEP,
       removeOnFail: KEEP,
