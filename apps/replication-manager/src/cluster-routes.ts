@@ -1,12 +1,12 @@
 // What can be asked for of a Redis Cluster? Switchover and failover of a shard, a replica more, a node less. Only the failover has a
 // route of its own; the others share theirs with the groups of Sentinels, which hand the cluster's part over.
 import { route, type Reply, type Route } from '@switchyard/http';
-import { refuse, type Refusal } from '@switchyard/protocol';
+import { refuse } from '@switchyard/protocol';
 import type { Address, ShardPlan, ShardWish } from '@switchyard/replication';
 import { z } from 'zod';
 import type { ClusterWork } from './cluster-work.ts';
-import type { Group } from './group.ts';
 import type { Groups } from './groups.ts';
+import { answerFailover } from './failover-request.ts';
 import { answerOperation, operationResponses, waitQuery } from './redis-operation-routes.ts';
 import type { RedisOperations } from './redis-operations.ts';
 import { unknownGroup } from './routes.ts';
@@ -19,10 +19,14 @@ const name = z.string().min(1).max(280);
 const failoverBody = z.strictObject({
   to: name.optional(),
   shard: z.string().min(1).max(64).optional(),
-  /** `<group>/<node>`: that what the old primary alone had may be lost */
+  /** `<group>/<node>`, without a cluster also `<group>`: that what the old primary alone had may be lost */
   confirm: z.string().max(400).optional(),
   /** without a vote of the other primaries: only when they are gone for good */
   takeover: z.boolean().default(false),
+  /** without a cluster: also while the primary answers */
+  force: z.boolean().default(false),
+  /** without a cluster: who would be promoted, and what may be lost */
+  dryRun: z.boolean().default(false),
 });
 /** Dry run, or the operation, of a switchover in a Redis Cluster. */
 export const clusterSwitchover = async (
@@ -99,33 +103,31 @@ export const clusterRoutes = (options: {
   readonly operations: RedisOperations;
 }): Route[] => {
   const { groups, operations } = options;
-  const inCluster = async (
-    group: string,
-    answer: (cluster: ClusterWork, group: Group) => Promise<Reply>,
-  ): Promise<Reply> => {
-    const found = groups.get(group);
-    if (found === undefined) return unknownGroup(group, groups);
-    return found.cluster === null ? notInCluster(group) : answer(found.cluster, found);
-  };
   const query = z.strictObject({ wait: waitQuery });
   return [
     route({
       method: 'post',
       path: `${path}/failover`,
       summary:
-        'Of a Redis Cluster: makes a replica primary of a shard whose primary is gone; what that one alone had is lost',
+        'Makes a replica primary whose primary is gone (of a Redis Cluster: of one shard), or although it answers; what that one alone had may be lost',
       tags,
       params,
       query,
       body: failoverBody,
       responses: { ...operationResponses, 409: { description: 'Refused: why names each failed check' } },
-      handle: async ({ params: { group }, query: { wait }, body }) =>
-        inCluster(group, async (cluster) => answerOperation(operations, await cluster.failover(body), wait ?? 0)),
+      timeoutMs: 60_000,
+      handle: async ({ params: { group }, query: { wait }, body }) => {
+        const found = groups.get(group);
+        if (found === undefined) return unknownGroup(group, groups);
+        const waitMs = wait ?? 0;
+        if (found.cluster === null) return answerFailover(found, body, { operations, waitMs });
+        if (body.force || body.dryRun) return notForClusters;
+        return answerOperation(operations, await found.cluster.failover(body), waitMs);
+      },
     }),
   ];
 };
 
-const notInCluster = (group: string): Refusal =>
-  refuse('not_implemented', `group ${group} is no Redis Cluster: its Sentinels fail it over and find its replicas`, {
-    next: `POST /v1/redis/groups/${group}/switchover for a planned change; a replica joins by REPLICAOF`,
-  }).error;
+const notForClusters = refuse('invalid_input', 'the failover of a shard knows neither force nor dryRun', {
+  next: 'a primary that answers hands over by POST .../switchover',
+}).error;
