@@ -70,6 +70,26 @@ describe('a primary without persistence that is killed and back at once, empty',
     }
   }, 120_000);
 
+  it('loses nothing either when it comes back with an old file', async () => {
+    const group = await startSentinelGroup({ ...slow, replicas: 1 });
+    try {
+      const env = { SWITCHYARD_REDIS_SENTINELS: group.sentinelAddresses, SWITCHYARD_REPLICATION_BOOT_LOCK: 'enforce' };
+      const manager = await startManager(env);
+      await ready(manager);
+      const [old, replica] = group.nodes as [TestRedis, TestRedis];
+      await old.cli('SET', 'kept:old', '1');
+      await old.cli('SAVE');
+      await old.cli('DEL', 'kept:old');
+      await fill(group);
+      await crashAndReturn(old);
+      await group.primaryOtherThan(old, 40_000);
+      expect(await replica.cli('EXISTS', 'kept:old')).toBe(0);
+      await allThere(group, manager);
+    } finally {
+      await group.stop();
+    }
+  }, 90_000);
+
   it('is named with what was lost when the lock only advises', async () => {
     const group = await startSentinelGroup({ ...slow, replicas: 1 });
     try {
