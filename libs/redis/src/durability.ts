@@ -47,6 +47,8 @@ export interface DurableWriterOptions {
   readonly maxBatch?: number;
   /** Writes that wait for their turn; 16384 unless given. More are refused as `overloaded`. */
   readonly maxQueue?: number;
+  /** A connection of `connections` to write on, which stays open; one of its own unless given. */
+  readonly redis?: Redis;
   readonly logger: Logger;
 }
 
@@ -79,11 +81,11 @@ const defaults = { replicas: 1, deadlineMs: 1_000, maxBatch: 4_096, maxQueue: 16
 /** Below the deadline of a command, so that Redis itself says how many have it. */
 const longestDeadlineMs = 1_200;
 
-/** Opens its connection in the background. */
+/** Opens a connection in the background unless it is given one. */
 export function createDurableWriter(connections: RedisConnections, options: DurableWriterOptions): DurableWriter {
   const { level, replicas, maxBatch, maxQueue } = { ...defaults, ...options };
   const deadlineMs = Math.min(longestDeadlineMs, Math.max(10, options.deadlineMs ?? defaults.deadlineMs));
-  const redis = connections.connect('commands');
+  const redis = options.redis ?? connections.connect('commands');
   let queue: Waiting[] = [];
   let isBusy = false;
   /** The socket that is known to be able to do what is asked. */
@@ -196,7 +198,7 @@ export function createDurableWriter(connections: RedisConnections, options: Dura
         enqueue({ work, resolve: (outcome) => resolve(outcome as WriteOutcome<T>), reject }),
       ),
     async stop() {
-      redis.disconnect();
+      if (options.redis === undefined) redis.disconnect();
     },
   };
 }

@@ -3,7 +3,7 @@ import { createLogger, systemClock } from '@switchyard/runtime';
 import { eventually, manualClock, startRedis, startSentinelGroup } from '@switchyard/testing';
 import type { SentinelGroup } from '@switchyard/testing';
 import { replicatedPrimary } from './failover-fixture.ts';
-import { createRedis } from './index.ts';
+import { createRedis, redisRefusal } from './index.ts';
 import type { RedisConnections } from './index.ts';
 import { createJobQueue, createJobWorker } from './queues.ts';
 import type { Job } from './queues.ts';
@@ -31,8 +31,8 @@ describe('a producer and a worker', () => {
   });
 
   /** Adds a job every few ms, again until it is acknowledged, and works on them. */
-  async function startWork() {
-    const queue = createJobQueue<Task>(connections, 'work', logger);
+  async function startWork(durability: 'async' | 'replicated' = 'async') {
+    const queue = createJobQueue<Task>(connections, { name: 'work', durability }, logger);
     const acknowledged = new Set<number>();
     const doneAtMs = new Map<number, number[]>();
     const worker = createJobWorker<Task>(connections, {
@@ -91,17 +91,21 @@ describe('a producer and a worker', () => {
     };
   }
 
-  it('lose no acknowledged job when the primary is killed', async () => {
-    const work = await startWork();
-    const primary = await replicatedPrimary(group);
-    const killedMs = performance.now();
-    await primary.kill();
+  it.each(['async', 'replicated'] as const)(
+    'lose no acknowledged job when the primary is killed (%s)',
+    async (durability) => {
+      const work = await startWork(durability);
+      const primary = await replicatedPrimary(group);
+      const killedMs = performance.now();
+      await primary.kill();
 
-    const resumedMs = await work.resumedAfter(killedMs);
+      const resumedMs = await work.resumedAfter(killedMs);
 
-    expect(resumedMs).toBeLessThan(20_000);
-    await work.finish('kill -9', resumedMs);
-  }, 180_000);
+      expect(resumedMs).toBeLessThan(20_000);
+      await work.finish(`kill -9, ${durability}`, resumedMs);
+    },
+    180_000,
+  );
 
   it('lose no acknowledged job when the primary freezes for 15 seconds', async () => {
     const work = await startWork();
@@ -132,6 +136,34 @@ describe('a producer and a worker', () => {
     expect(resumedMs).toBeLessThan(30_000);
     await work.finish('blackout of 5 s', resumedMs);
   }, 180_000);
+});
+
+describe('a job that is to be replicated', () => {
+  it('is added when a replica has it, and told as not known while none gets it', async () => {
+    const primary = await startRedis();
+    const replica = await startRedis({ replicaOf: primary });
+    const connections = createRedis(
+      { kind: 'single', endpoint: { host: '127.0.0.1', port: primary.port }, group: 'main' },
+      { logger, name: 'test' },
+    );
+    const queue = createJobQueue<Task>(connections, { name: 'safe', durability: 'replicated' }, logger);
+    try {
+      await eventually(() => queue.add('count', { n: 1 }, { jobId: 'n1' }), { timeoutMs: 15_000 });
+      expect(Number(await replica.info('replication', 'slave_repl_offset'))).toBeGreaterThan(0);
+      replica.freeze();
+
+      const told = await queue.add('count', { n: 2 }, { jobId: 'n2' }).catch((error: unknown) => error);
+
+      expect(redisRefusal(told)).toMatchObject({ code: 'not_replicated' });
+      expect(await queue.counts()).toMatchObject({ waiting: 2 });
+    } finally {
+      replica.resume();
+      await queue.stop?.();
+      await connections.stop();
+      await replica.stop();
+      await primary.stop();
+    }
+  }, 30_000);
 });
 
 describe('a worker that hangs in its blocking call', () => {

@@ -10,6 +10,8 @@ import { keys } from '@switchyard/protocol';
 import { createTicker, withDeadline } from '@switchyard/runtime';
 import type { Clock, Component, Logger } from '@switchyard/runtime';
 import type { RedisConnections } from './connection.ts';
+import { confirmed, createDurableWriter } from './durability.ts';
+import type { DurabilityLevel } from './durability-level.ts';
 
 /** Longer than the worst failover, so that a job in work is not given to a second worker meanwhile. */
 const LOCK_MS = 30_000;
@@ -31,7 +33,10 @@ const jobOptions: JobsOptions = {
 export type { Job } from 'bullmq';
 
 export interface JobQueue<T> extends Component {
-  /** Adds a job; the same `jobId` again adds nothing. Rejects while Redis is away. */
+  /**
+   * Adds a job; the same `jobId` again adds nothing. Rejects while Redis is away, and when it is not known to be as safe as asked:
+   * then it may be there.
+   */
   add(name: string, data: T, options?: { readonly jobId?: string; readonly attempts?: number }): Promise<string>;
   /** Runs `name` every `everyMs`; the same scheduler again replaces its settings. */
   schedule(id: string, everyMs: number, job: { readonly name: string; readonly data: T }): Promise<void>;
@@ -40,13 +45,21 @@ export interface JobQueue<T> extends Component {
   remove(jobId: string): Promise<boolean>;
 }
 
-/** The sending side of a queue. */
+/** A queue, and when a job counts as added: `async` unless given. */
+export interface JobQueueOptions {
+  readonly name: string;
+  readonly durability?: DurabilityLevel;
+}
+
+/** The sending side of a queue, by its name or with options. */
 export function createJobQueue<T extends object>(
   connections: RedisConnections,
-  name: string,
+  options: string | JobQueueOptions,
   logger: Logger,
 ): JobQueue<T> {
+  const { name, durability: level = 'async' } = typeof options === 'string' ? { name: options } : options;
   const connection = connections.connect('queue');
+  const writer = level === 'async' ? undefined : createDurableWriter(connections, { level, redis: connection, logger });
   const queue = new Queue(name, {
     connection,
     prefix: keys.queuePrefix,
@@ -58,8 +71,9 @@ export function createJobQueue<T extends object>(
   queue.on('error', (error: Error) => logger.debug({ fault: error.message }, 'queue.error'));
   return {
     name: `queue:${name}`,
-    async add(job, data, options = {}) {
-      const added = await queue.add(job, data, options);
+    async add(job, data, jobSettings = {}) {
+      const add = (): Promise<Job<T>> => queue.add(job, data, jobSettings) as Promise<Job<T>>;
+      const added = writer === undefined ? await add() : confirmed(await writer.run(add));
       return String(added.id);
     },
     async schedule(id, everyMs, job) {
