@@ -13,6 +13,7 @@ import {
 } from '@switchyard/replication';
 import { createTicker, type Clock, type Health, type Logger } from '@switchyard/runtime';
 import type { ClusterObserver } from './cluster-observer.ts';
+import type { ClusterMemory } from './cluster-memory.ts';
 import { createClusterProbe } from './cluster-probe.ts';
 import type { GroupMetrics } from './group-metrics.ts';
 import type { GroupDefinition } from './group-part.ts';
@@ -30,6 +31,7 @@ export interface ClusterWatchOptions {
   readonly definition: GroupDefinition;
   readonly observer: ClusterObserver;
   readonly history: History;
+  readonly memory: ClusterMemory;
   readonly metrics: GroupMetrics;
   readonly health: Health;
   readonly pollMs: number;
@@ -44,7 +46,7 @@ const transitionPollMs = 50;
 
 /** A watch; it looks once when it starts, then every `pollMs`. */
 export const createClusterWatch = (options: ClusterWatchOptions): ClusterWatch => {
-  const { definition, observer, history, metrics, health, pollMs, clock, logger, onFinished } = options;
+  const { definition, observer, history, memory, metrics, health, pollMs, clock, logger, onFinished } = options;
   const group = definition.name;
   const { manage, policy } = definition.input;
   let state: ClusterFollowerState = clusterFollowerState(group);
@@ -60,6 +62,8 @@ export const createClusterWatch = (options: ClusterWatchOptions): ClusterWatch =
     if (waits !== waited) logger.info({ group, waitsFor: waits }, 'redis.failover_phase');
     waited = waits;
     for (const finished of result.finished) {
+      // no two promotions of a cluster share an epoch: another manager has told it already
+      if (history.list().some(({ epoch, shard }) => epoch === finished.epoch && shard === finished.shard)) continue;
       // The follower counts on the monotonic clock; people want the wall clock.
       const entry = { ...finished, startedAtMs: Math.round(clock.unixMs() - (nowMs - finished.startedAtMs)) };
       metrics.failover();
@@ -90,6 +94,8 @@ export const createClusterWatch = (options: ClusterWatchOptions): ClusterWatch =
   const look = (): void => {
     const now = facts();
     feed({ type: 'look', facts: now });
+    const shards = Object.values(state.shards);
+    if (shards.length > 0) memory.keep(shards);
     const view = viewOf(now);
     metrics.view(view);
     const detail = [view.state, ...view.problems.map((problem) => problem.detail)].join('; ').slice(0, 500);
@@ -129,12 +135,14 @@ export const createClusterWatch = (options: ClusterWatchOptions): ClusterWatch =
       ticker.wake();
     },
     async start(signal) {
+      state = clusterFollowerState(group, await memory.read());
       observer.start();
       observer.poll();
       await ticker.start(signal);
     },
     async stop() {
       await ticker.stop();
+      await memory.settled();
       observer.close();
     },
   };

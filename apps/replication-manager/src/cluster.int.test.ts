@@ -22,17 +22,18 @@ describe('a Redis Cluster', () => {
 
   beforeAll(async () => {
     cluster = await startCluster({ nodeTimeoutMs: 1_000 });
-    manager = await startManager({
-      SWITCHYARD_REDIS_CLUSTER: cluster.addresses.split(',')[0],
-      SWITCHYARD_REPLICATION_NODE_NAMES: cluster.nodes.map(({ port }, at) => `r${at + 1}=127.0.0.1:${port}`).join(','),
-      SWITCHYARD_LOG_LEVEL: 'warn',
-    });
+    manager = await startManager(settings());
   }, 60_000);
   afterAll(async () => {
     await cleanUp();
     await Promise.all([...extra, ...(cluster?.nodes ?? [])].map((node) => node.stop()));
   }, 30_000);
 
+  const settings = (): NodeJS.ProcessEnv => ({
+    SWITCHYARD_REDIS_CLUSTER: cluster.addresses.split(',')[0],
+    SWITCHYARD_REPLICATION_NODE_NAMES: cluster.nodes.map(({ port }, at) => `r${at + 1}=127.0.0.1:${port}`).join(','),
+    SWITCHYARD_LOG_LEVEL: 'warn',
+  });
   const nodeCalled = (name: string): TestRedis => {
     const node = cluster.nodes[Number(name.slice(1)) - 1];
     if (node === undefined) throw new Error(`no node ${name}`);
@@ -285,6 +286,34 @@ describe('a Redis Cluster', () => {
     }
     await whole();
   }, 120_000);
+
+  it('tells of a failover that happened while no manager ran, after it has started again', async () => {
+    const before = homeShard(await whole());
+    const { stateDir } = manager;
+    await manager.stop();
+    await nodeCalled(before.primary.name).kill();
+    await eventually(async () => (await cluster.ownerOf(homeKey)).port !== nodeCalled(before.primary.name).port, {
+      timeoutMs: 20_000,
+    });
+    await nodeCalled(before.primary.name).restart();
+    manager = await startManager(settings(), stateDir);
+    await whole();
+
+    const entry = await eventually(
+      async () => {
+        const [newest] = await manager.history();
+        expect(newest?.cause).toMatch(/^it was over before it was seen/);
+        return newest;
+      },
+      { timeoutMs: 25_000 },
+    );
+    expect(entry).toMatchObject({
+      kind: 'failover',
+      shard: before.name,
+      from: { name: before.primary.name },
+      dataLoss: { verdict: 'unknown' },
+    });
+  }, 90_000);
 
   it('is only looked at as a group that is observed: no probe, no work', async () => {
     const own = await startRedis();

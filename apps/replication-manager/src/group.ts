@@ -15,6 +15,7 @@ import { noFindings, withFindings } from '@switchyard/replication';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
 import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
 import { createEarlyPrimary } from './early-primary.ts';
+import { createClusterMemory } from './cluster-memory.ts';
 import { createClusterObserver } from './cluster-observer.ts';
 import { createClusterVerification, type ClusterVerification } from './cluster-verification.ts';
 import { createClusterWatch } from './cluster-watch.ts';
@@ -157,6 +158,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     createClusterWatch({
       ...common,
       observer: clusterObserver,
+      memory: createClusterMemory(join(stateDir, 'shards.json'), logger),
       onFinished: (entry) => clusterVerification?.finished(entry),
     });
   const clusterVerification: ClusterVerification | null =

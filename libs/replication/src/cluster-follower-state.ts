@@ -18,6 +18,8 @@ export interface KnownShard {
   /** Where the primary was in its stream when it was last looked at. */
   readonly offset: OffsetSighting | null;
   readonly lastAckAtMs: number | null;
+  /** False for one that was remembered from an earlier run and not seen whole since. */
+  readonly isFresh: boolean;
 }
 
 /** A change under way, or the first sign of one. */
@@ -49,5 +51,9 @@ export interface ClusterFollowerState {
   readonly attempts: Readonly<Record<string, ShardAttempt>>;
 }
 
-/** A follower that has seen nothing. */
-export const clusterFollowerState = (group: string): ClusterFollowerState => ({ group, shards: {}, attempts: {} });
+/** A follower that has seen nothing; `remembered` comes from an earlier run. */
+export const clusterFollowerState = (group: string, remembered: readonly KnownShard[] = []): ClusterFollowerState => ({
+  group,
+  shards: Object.fromEntries(remembered.map((shard) => [shard.id, shard])),
+  attempts: {},
+});

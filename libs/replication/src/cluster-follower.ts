@@ -111,6 +111,7 @@ const freshly = (shard: ClusterShard, nowMs: number): KnownShard =>
       replicas: [],
       offset: null,
       lastAckAtMs: null,
+      isFresh: true,
     },
     shard,
     nowMs,
@@ -125,6 +126,7 @@ const updated = (known: KnownShard, { primary, replicas, name, serves }: Cluster
   const info = primary.observation?.info ?? null;
   return {
     ...base,
+    isFresh: true,
     epoch: primary.epoch,
     replicas: replicas.map((one) => ({
       id: one.id,
@@ -208,7 +210,9 @@ const promoted = (
   const { primary } = owner;
   if (before !== undefined && before.target !== null) return before;
   const wasMissed = before !== undefined && (before.reachedAtMs.pfail ?? before.reachedAtMs.fail) !== undefined;
-  const cause = `${primary.name} took over on request: nobody had missed ${known.primary.name}`;
+  const cause = known.isFresh
+    ? `${primary.name} took over on request: nobody had missed ${known.primary.name}`
+    : `it was over before it was seen: ${known.primary.name} was primary in epoch ${String(known.epoch)}, when somebody last looked`;
   const attempt = before ?? begun(known, cause, nowMs);
   const info = primary.observation?.info ?? null;
   const sameStream = info !== null && info.previousLineage !== null && info.previousLineage === known.offset?.lineage;
@@ -217,7 +221,7 @@ const promoted = (
     {
       ...attempt,
       cause: wasMissed || isGone(attempt) ? attempt.cause : cause,
-      requested: !(wasMissed || isGone(attempt)),
+      requested: known.isFresh && !(wasMissed || isGone(attempt)),
       target: {
         id: primary.id,
         to: endpointOf(primary),

@@ -279,6 +279,26 @@ describe('the follower of a Redis Cluster', () => {
     expect(state.attempts).toEqual({});
   });
 
+  it("tells once what happened while nobody looked, without calling it anybody's wish", () => {
+    const before = Object.values(follow('healthy').state.shards).map((shard) => ({
+      ...shard,
+      offset: null,
+      isFresh: false,
+    }));
+    let state = clusterFollowerState('main', before);
+    const entries = [];
+    for (let atMs = nowMs; atMs < nowMs + 12_000; atMs += 500) {
+      const facts = describeCluster(shot('returned', atMs), { nowMs: atMs });
+      const step = stepCluster(state, { type: 'look', facts }, atMs);
+      state = step.state;
+      entries.push(...step.finished);
+    }
+    expect(entries).toMatchObject([
+      { kind: 'failover', from: { name: 'r3' }, to: { name: 'r6' }, dataLoss: { verdict: 'unknown' } },
+    ]);
+    expect(entries[0]?.cause).toMatch(/^it was over before it was seen: r3 was primary in epoch 3/);
+  });
+
   it('makes nothing of a primary that is missed and answers again', () => {
     const { entries, state } = follow('healthy', 'killed', 'healthy', 'healthy');
     expect(entries).toEqual([]);
