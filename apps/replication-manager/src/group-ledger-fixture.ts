@@ -36,7 +36,7 @@ export const createGroupLedger = (group: SentinelGroup): GroupLedger => {
 };
 
 /** Resolves with the primary once most Sentinels name one, it says so itself, and every other running node follows it. */
-export const wholeAgain = (group: SentinelGroup, timeoutMs = 60_000): Promise<TestRedis> =>
+export const wholeAgain = (group: SentinelGroup, timeoutMs = 90_000): Promise<TestRedis> =>
   eventually(
     async () => {
       const primary = await group.primary();

@@ -52,7 +52,7 @@ describe('a group with heavy data', () => {
         timeoutMs: 20_000,
       },
     );
-  }, 120_000);
+  }, 240_000);
 
   it('has a huge string, a huge hash and its functions also on the new primary', async () => {
     const old = await wholeAgain(group);
@@ -65,9 +65,9 @@ describe('a group with heavy data', () => {
     }
     await ledger.write('after the heavy ones', { copies: 2 });
     await old.kill();
-    const now = await group.primaryOtherThan(old, 60_000);
+    const now = await group.primaryOtherThan(old, 90_000);
     expect([await now.cli('STRLEN', 'string'), await now.cli('HLEN', 'hash')]).toEqual([32 * megabyte, 100_000]);
     expect(await now.cli('FCALL', 'price', 0)).toBe('from the library');
     expect(await ledger.lost(now)).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 });

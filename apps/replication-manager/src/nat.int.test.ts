@@ -31,7 +31,7 @@ describe('an application behind NAT', () => {
       expect(doorOf.get(old.port)?.connections()).toBeGreaterThan(0);
       await old.kill();
       await write();
-      const now = await group.primaryOtherThan(old, 30_000);
+      const now = await group.primaryOtherThan(old, 60_000);
       await write();
       expect(doorOf.get(now.port)?.connections()).toBeGreaterThan(0);
       expect(await now.cli('GET', 'key')).toBe('value');
@@ -40,5 +40,5 @@ describe('an application behind NAT', () => {
       await Promise.all(doors.map((door) => door.stop()));
       await group.stop();
     }
-  }, 90_000);
+  }, 150_000);
 });

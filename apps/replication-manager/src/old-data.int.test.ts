@@ -28,7 +28,7 @@ describe('a primary that comes back with old data', () => {
       await rm(files, { recursive: true });
       await cp(`${files}-of-before`, files, { recursive: true });
       await old.restart();
-      const now = await group.primaryOtherThan(old, 40_000);
+      const now = await group.primaryOtherThan(old, 90_000);
       expect(await ledger.lost(now)).toEqual([]);
       const primary = await wholeAgain(group);
       expect(await ledger.lost(primary)).toEqual([]);
@@ -37,5 +37,5 @@ describe('a primary that comes back with old data', () => {
       await cleanUp();
       await group.stop();
     }
-  }, 120_000);
+  }, 240_000);
 });
