@@ -137,6 +137,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     tools,
     settings: surroundings.switchover,
     maintenance: () => maintenance.why(),
+    comparedAt: () => consistency.last()?.at ?? null,
   });
   const parts: readonly GroupPart[] = [
     maintenance.part,

@@ -46,6 +46,8 @@ export interface SwitchoverJournal {
 }
 
 const mostEnded = 50;
+/** The file is rewritten when it has as many lines more. */
+const mostLines = 1_000;
 // Our own lines: what is torn or foreign is left out, the rest is what we wrote.
 const lineSchema = z.looseObject({ type: z.enum(['scheduled', 'step', 'ended', 'restored']) });
 
@@ -53,22 +55,34 @@ const lineSchema = z.looseObject({ type: z.enum(['scheduled', 'step', 'ended', '
 export const createSwitchoverJournal = (path: string, logger: Logger): SwitchoverJournal => {
   let file: FileHandle | undefined;
   let queue: Promise<unknown> = Promise.resolve();
+  let lines = 0;
+  const read = async (): Promise<SwitchoverMemory> => {
+    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return '';
+      throw error;
+    });
+    return memoryOf(recordsOf(text, path, logger));
+  };
+  const rewrite = async (memory: SwitchoverMemory): Promise<void> => {
+    await writeFile(`${path}.new`, linesOf(memory), { mode: 0o600 });
+    await rename(`${path}.new`, path);
+    await file?.close();
+    file = await open(path, 'a', 0o600);
+    lines = 0;
+  };
   const write = async (record: SwitchoverRecord, durable: boolean): Promise<void> => {
     if (file === undefined) throw new Error(`the journal ${path} is not open`);
     await file.appendFile(`${JSON.stringify(record)}\n`);
     if (durable) await file.datasync();
+    lines += 1;
+    // Never in the middle of a switchover, where each millisecond counts.
+    if (lines >= mostLines && record.type === 'ended') await rewrite(await read());
   };
   return {
     async open() {
       await mkdir(dirname(path), { recursive: true });
-      const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return '';
-        throw error;
-      });
-      const memory = memoryOf(recordsOf(text, path, logger));
-      await writeFile(`${path}.new`, linesOf(memory), { mode: 0o600 });
-      await rename(`${path}.new`, path);
-      file = await open(path, 'a', 0o600);
+      const memory = await read();
+      await rewrite(memory);
       return memory;
     },
     append(record, durable = false) {

@@ -52,6 +52,8 @@ export interface SwitchoverOptions {
   readonly settings: SwitchoverSettings;
   /** Why scheduled and requested work has to wait; null = it has not. */
   readonly maintenance: () => string | null;
+  /** When the data of the nodes was compared last, ISO; null = never. */
+  readonly comparedAt?: () => string | null;
   readonly maxLagBytes?: number;
 }
 
@@ -59,7 +61,8 @@ const usualMaxLagBytes = 16 * 1_048_576;
 const amendPatienceMs = 60_000;
 
 /** The switchovers of a group; `part.start` takes up what an earlier process left. */
-export const createSwitchover = ({ tools, settings, maintenance, maxLagBytes }: SwitchoverOptions): Switchover => {
+export const createSwitchover = (options: SwitchoverOptions): Switchover => {
+  const { tools, settings, maintenance, maxLagBytes, comparedAt = (): null => null } = options;
   const { definition, gate, operations, clock, logger, observer, history } = tools;
   const group = definition.name;
   const journal = createSwitchoverJournal(join(tools.stateDir, 'switchovers.jsonl'), logger);
@@ -72,6 +75,7 @@ export const createSwitchover = ({ tools, settings, maintenance, maxLagBytes }: 
   const survey = async (to: string | null, ours: string | null = null): Promise<SwitchoverSurvey> => {
     const underWay = gate.current();
     const since = history.list()[0]?.startedAtMs ?? null;
+    const compared = comparedAt();
     const facts = await surveyGroup(tools, {
       to,
       primary: last?.view.primary ?? null,
@@ -83,7 +87,7 @@ export const createSwitchover = ({ tools, settings, maintenance, maxLagBytes }: 
       flapping: last?.view.problems.find(({ code }) => code === 'flapping')?.detail ?? null,
       failoverUnderWay: (last?.follower.attempt ?? null) !== null && last?.follower.attempt?.progressAtMs !== null,
       lastFailoverAgoMs: since === null ? null : Math.max(0, clock.unixMs() - since),
-      digestAgoMs: null,
+      digestAgoMs: compared === null ? null : Math.max(0, clock.unixMs() - Date.parse(compared)),
       maxLagBytes: maxLagBytes ?? usualMaxLagBytes,
     });
     return { facts, found: preflight(facts) };
@@ -263,7 +267,8 @@ export const createSwitchover = ({ tools, settings, maintenance, maxLagBytes }: 
       try {
         const memory = await journal.open();
         for (const operation of memory.ended) operations.adopt(operation);
-        leftovers.add('earlier', memory.left);
+        // The journal keeps them with the last one that ended.
+        leftovers.add(memory.ended.at(-1)?.id ?? 'earlier', memory.left);
         for (const request of memory.scheduled) scheduled(request);
         if (memory.underWay !== null) await takeUp(memory.underWay.state, memory.underWay.sentinels);
       } catch (error) {
