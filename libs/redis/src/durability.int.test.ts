@@ -120,15 +120,20 @@ describe('writes to a primary with one replica', () => {
   it('by scripts and commands of others share the batch, and their defects are their own', async () => {
     const writer = await writerWith({ level: 'replicated' });
 
-    const [script, plain, defect] = await Promise.allSettled([
+    const [script, plain, defect, sudden] = await Promise.allSettled([
       writer.run((redis) => redis.eval("return redis.call('INCR', KEYS[1])", 1, 'n')),
       writer.write(['SET', 'a', 1]),
       writer.run(() => Promise.reject(new TypeError('a defect'))),
+      writer.run((): Promise<never> => {
+        throw new TypeError('at once');
+      }),
     ]);
 
     expect(script).toMatchObject({ value: { type: 'acknowledged', value: 1, ack: { replicas: 1 } } });
     expect(plain).toMatchObject({ value: { type: 'acknowledged', value: 'OK', ack: { replicas: 1 } } });
-    expect(defect).toMatchObject({ status: 'rejected', reason: expect.any(TypeError) });
+    for (const one of [defect, sudden])
+      expect(one).toMatchObject({ status: 'rejected', reason: expect.any(TypeError) });
+    expect(await writer.write(['SET', 'a', 2])).toMatchObject({ type: 'acknowledged' });
   });
 
   it('are refused before they are written when Redis cannot say what is on disk', async () => {

@@ -6,6 +6,7 @@
 import { ok, refuse } from '@switchyard/protocol';
 import type { Refusal, Result } from '@switchyard/protocol';
 import { parseInfo } from '@switchyard/replication';
+import { withDeadline } from '@switchyard/runtime';
 import type { Logger } from '@switchyard/runtime';
 import type { ChainableCommander, Redis } from 'ioredis';
 import type { RedisConnections } from './connection.ts';
@@ -80,6 +81,8 @@ type Reached =
 const defaults = { replicas: 1, deadlineMs: 1_000, maxBatch: 4_096, maxQueue: 16_384 } as const;
 /** Below the deadline of a command, so that Redis itself says how many have it. */
 const longestDeadlineMs = 1_200;
+/** Of work that does more than one command. */
+const longestWorkMs = 5_000;
 
 /** Opens a connection in the background unless it is given one. */
 export function createDurableWriter(connections: RedisConnections, options: DurableWriterOptions): DurableWriter {
@@ -106,10 +109,14 @@ export function createDurableWriter(connections: RedisConnections, options: Dura
     isBusy = true;
     const batch = queue.length <= maxBatch ? queue : queue.slice(0, maxBatch);
     queue = queue.length <= maxBatch ? [] : queue.slice(maxBatch);
-    void send(batch).finally(() => {
-      isBusy = false;
-      next();
-    });
+    void send(batch)
+      .catch((error: unknown) => {
+        for (const { reject } of batch) reject(error);
+      })
+      .finally(() => {
+        isBusy = false;
+        next();
+      });
   };
   const send = async (batch: readonly Waiting[]): Promise<void> => {
     const fit = await canReach();
@@ -130,7 +137,9 @@ export function createDurableWriter(connections: RedisConnections, options: Dura
     const pipeline = redis.pipeline();
     const works = batch.map(({ command, work }) => {
       if (command !== undefined) pipeline.call(...(command as [string, ...string[]]));
-      return work === undefined ? undefined : answerOf(work(redis));
+      if (work === undefined) return undefined;
+      // one that hangs or throws at once must not hold up the others
+      return answerOf(withDeadline(async () => work(redis), longestWorkMs, 'a write'));
     });
     const hasWorks = works.some((work) => work !== undefined);
     if (!hasWorks) ask(pipeline);
