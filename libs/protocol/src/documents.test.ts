@@ -236,6 +236,7 @@ describe('names in Redis', () => {
       register: 'switchyard:register',
       heartbeat: 'switchyard:heartbeat',
       doubt: 'switchyard:doubt',
+      redisPrimary: 'switchyard:redis-primary',
     });
     expect(platformService('registry')).toBe('switchyard-registry');
   });
