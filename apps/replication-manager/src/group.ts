@@ -132,7 +132,13 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
   const consistency = createConsistency(tools, surroundings.consistency, () => watch.view());
   const healthPolicy = createHealthPolicy(tools);
   const maintenance = createMaintenance(tools);
-  const rebuilds = createRebuilds({ tools, health: healthPolicy, consistency, view: () => watch.view() });
+  const rebuilds = createRebuilds({
+    tools,
+    health: healthPolicy,
+    consistency,
+    maintenance: () => maintenance.why(),
+    view: () => watch.view(),
+  });
   const switchover = createSwitchover({
     tools,
     settings: surroundings.switchover,

@@ -11,6 +11,12 @@ const post = (body: unknown): RequestInit => ({
   headers: { 'content-type': 'application/json' },
   signal: AbortSignal.timeout(40_000),
 });
+/** The answer without notes on the machine that the test runs on. */
+const adviceOf = async (manager: TestManager): Promise<{ readonly status: number; readonly body: unknown }> => {
+  const { status, body } = await manager.get(`${path}/settings-advice`);
+  const told = body as { readonly advice: readonly { readonly level: string }[] };
+  return { status, body: { ...told, advice: told.advice.filter(({ level }) => level === 'advice') } };
+};
 const configOf = async (node: TestRedis, name: string): Promise<string> => {
   const reply = await node.cli('CONFIG', 'GET', name);
   return Array.isArray(reply) ? String(reply[1]) : '';
@@ -37,7 +43,7 @@ describe('the settings of a group', () => {
       { timeoutMs: 15_000 },
     );
     await eventually(async () => {
-      expect(await manager.get(`${path}/settings-advice`)).toMatchObject({
+      expect(await adviceOf(manager)).toMatchObject({
         status: 200,
         body: {
           advice: [
@@ -82,7 +88,7 @@ describe('the settings of a group', () => {
     await replica?.restart();
     expect(await configOf(replica as TestRedis, 'appendonly')).toBe('yes');
     await eventually(async () => {
-      const advice = await manager.get(`${path}/settings-advice`);
+      const advice = await adviceOf(manager);
       expect(advice.body).toMatchObject({ advice: [{ code: 'maxmemory_differs' }] });
     });
   }, 60_000);
@@ -126,7 +132,7 @@ describe('the settings of a group that is only observed', () => {
       });
       await eventually(
         async () => {
-          const { body } = await manager.get(`${path}/settings-advice`);
+          const { body } = await adviceOf(manager);
           expect(body).toMatchObject({ advice: [{ setting: 'appendonly' }, {}] });
         },
         { timeoutMs: 15_000 },

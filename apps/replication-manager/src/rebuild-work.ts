@@ -16,11 +16,19 @@ const lookEveryMs = 100;
 /** Shares of the whole, in percent. */
 const copyShare = 85;
 
-/** Begins to rebuild `node`; `confirmed`: what is confirmable does not matter. */
+/** How a rebuild is asked for. */
+export interface RebuildRequest {
+  /** What is confirmable does not matter. */
+  readonly confirmed: boolean;
+  /** Compare every key afterwards, not a sample of many. */
+  readonly compareAll: boolean;
+}
+
+/** Begins to rebuild `node`. */
 export const beginRebuild = async (
   rebuilds: Rebuilds,
   node: RedisNodeView,
-  confirmed: boolean,
+  { confirmed, compareAll }: RebuildRequest,
 ): Promise<Result<Operation>> => {
   const { tools } = rebuilds;
   const held = await tools.gate.begin(`rebuild of ${node.name}`);
@@ -38,7 +46,7 @@ export const beginRebuild = async (
     kind: 'rebuild',
     subject: `${tools.definition.name}/${node.name}`,
     steps: ['protect', 'copy', 'compare', 'back in service'],
-    work: (run) => rebuild(rebuilds, { plan, source, run, held: held.value }),
+    work: (run) => rebuild(rebuilds, { plan, source, run, held: held.value, compareAll }),
   });
   if (!begun.ok) held.value.release();
   return begun;
@@ -46,9 +54,15 @@ export const beginRebuild = async (
 
 const rebuild = async (
   rebuilds: Rebuilds,
-  work: { readonly plan: RebuildPlan; readonly source: Endpoint; readonly run: OperationRun; readonly held: HeldGate },
+  work: {
+    readonly plan: RebuildPlan;
+    readonly source: Endpoint;
+    readonly run: OperationRun;
+    readonly held: HeldGate;
+    readonly compareAll: boolean;
+  },
 ): Promise<Result<Readonly<Record<string, unknown>>>> => {
-  const { plan, source, run, held } = work;
+  const { plan, source, run, held, compareAll } = work;
   const { node } = plan;
   const primary = rebuilds.group().view.primary;
   const shown = rebuilds.show(node, `it copies everything anew from ${source.name}`);
@@ -78,7 +92,7 @@ const rebuild = async (
       return copied;
     }
     run.step('copy', 'done', copyText(copied.value));
-    return await intoService(rebuilds, { node, source, run, copied: copied.value });
+    return await intoService(rebuilds, { node, source, run, copied: copied.value, compareAll });
   } finally {
     rebuilds.guards.leave(node);
     shown.done();
@@ -101,14 +115,20 @@ export const intoService = async (
     readonly source: Endpoint;
     readonly run: OperationRun;
     readonly copied: SyncOutcome;
+    readonly compareAll?: boolean;
   },
 ): Promise<Result<Readonly<Record<string, unknown>>>> => {
-  const { node, source, run, copied } = work;
+  const { node, source, run, copied, compareAll = false } = work;
   run.step('compare', 'running');
   run.progress(copyShare);
   const name = await nameInView(rebuilds, node, run.signal);
   const checked = await rebuilds.consistency.check(
-    { input: { nodes: [name], digest: true }, cause: run.id, deadlineMs: verifyDeadlineMs, sampling },
+    {
+      input: { nodes: [name], digest: true },
+      cause: run.id,
+      deadlineMs: verifyDeadlineMs,
+      ...(compareAll ? {} : { sampling }),
+    },
     { signal: run.signal, progress: (percent) => run.progress(copyShare + (percent * (99 - copyShare)) / 100) },
   );
   const found = checked.ok ? (checked.value.nodes.find((one) => one.node === name) ?? null) : null;

@@ -40,6 +40,8 @@ export interface RebuildOptions {
   readonly tools: GroupTools;
   readonly health: Pick<HealthPolicy, 'input'>;
   readonly consistency: Pick<Consistency, 'check'>;
+  /** Why requested work has to wait; null = it has not. */
+  readonly maintenance: () => string | null;
   readonly view: () => RedisGroupView;
 }
 
@@ -47,7 +49,7 @@ const questionMs = 2_000;
 const guardsFile = 'rebuild.json';
 
 /** The rebuilds of one group. */
-export const createRebuilds = ({ tools, health, consistency, view }: RebuildOptions): Rebuilds => {
+export const createRebuilds = ({ tools, health, consistency, maintenance, view }: RebuildOptions): Rebuilds => {
   const { gate, definition } = tools;
   const guards = createGuards(tools, join(tools.stateDir, guardsFile));
   const shown = new Map<string, { readonly node: Endpoint; reason: string }>();
@@ -91,6 +93,7 @@ export const createRebuilds = ({ tools, health, consistency, view }: RebuildOpti
       observation: tools.observer.observe(),
       view: view(),
       underWay: last !== null && last.follower.attempt !== null && last.follower.attempt.target === null,
+      byHand: maintenance(),
       pressed: new Set(healthProblems(health.input(), new Set()).map(({ key }) => key)),
     }),
     show(node, reason) {

@@ -46,6 +46,8 @@ const rebuildBody = z
     to: addressSchema.optional(),
     /** With `to`: the Sentinels forget the node that was replaced. */
     forget: z.boolean().default(false),
+    /** Afterwards: a sample when there are many keys, or every key, which takes longer. */
+    compare: z.enum(['sample', 'all']).default('sample'),
     confirm,
     dryRun,
   })
@@ -167,7 +169,11 @@ const rebuild = async (asked: {
     return dryReply(group, { ...plan, confirmed });
   }
   if (!group.tools.manages) return onlyObserved(group.definition.name);
-  return answerOperation(operations, await beginRebuild(group.rebuilds, node, confirmed), waitMs);
+  return answerOperation(
+    operations,
+    await beginRebuild(group.rebuilds, node, { confirmed, compareAll: body.compare === 'all' }),
+    waitMs,
+  );
 };
 
 const add = async (asked: {

@@ -126,6 +126,16 @@ describe('settings', () => {
     expect(problemsOf(input)).toEqual([]);
   });
 
+  it('of the kernel are a note that nobody sets from here', () => {
+    const machine = { diskFreeBytes: 1e12, diskTotalBytes: null, hugePages: 'always', overcommit: 0 };
+    const input = group([node('r1', { machine })]);
+    expect(settingsAdvice(input).map(({ code, level, proposed }) => [code, level, proposed])).toEqual([
+      ['huge_pages', 'note', null],
+      ['overcommit_off', 'note', null],
+    ]);
+    expect(problemsOf(input)).toEqual([]);
+  });
+
   it('that many nodes share are one problem', () => {
     const slow = { 'repl-timeout': '5' };
     const problems = problemsOf(group([set('r1', slow), set('r2', slow), set('r3', slow)]));

@@ -22,6 +22,8 @@ export interface PlanGroup {
   readonly view: RedisGroupView;
   /** A failover or switchover is followed. */
   readonly underWay: boolean;
+  /** Why requested work has to wait: somebody is at work by hand. */
+  readonly byHand: string | null;
   /** Keys of the health problems that are there: `fork_headroom r1`. */
   readonly pressed: ReadonlySet<string>;
 }
@@ -63,7 +65,7 @@ export const planRefusal = (checks: readonly PlanCheck[], confirmed: boolean): R
 
 /** Checks that hold for all of it: a primary that serves, nothing else going on. `except` is the node that it is about. */
 export const calmChecks = (
-  { view, underWay, observation }: PlanGroup,
+  { view, underWay, byHand, observation }: PlanGroup,
   except: Address | null,
 ): readonly PlanCheck[] => {
   const copying = view.nodes.filter(
@@ -86,6 +88,10 @@ export const calmChecks = (
       underWay || busy.length > 0 ? 'a failover or switchover is under way' : 'none is',
       { code: 'conflict', next: 'wait for its end: GET .../history' },
     ),
+    check('nobody is at work by hand', byHand === null, byHand ?? 'nobody is', {
+      code: 'conflict',
+      next: 'wait until the maintenance is over, or end it: DELETE .../maintenance',
+    }),
     check(
       'nobody else is copying',
       copying.length === 0,

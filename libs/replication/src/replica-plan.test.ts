@@ -59,6 +59,7 @@ const groupOf = (
       ...more.view,
     },
     underWay: false,
+    byHand: null,
     pressed: new Set(),
     ...more.plan,
   };
@@ -83,6 +84,12 @@ describe('a rebuild', () => {
       shown('r2', 'replica'),
       groupOf(three, { plan: { underWay: true } }),
       ['no failover is under way'],
+    ],
+    [
+      'while somebody is at work by hand',
+      shown('r2', 'replica'),
+      groupOf(three, { plan: { byHand: 'new disk' } }),
+      ['nobody is at work by hand'],
     ],
     [
       'while another one copies',

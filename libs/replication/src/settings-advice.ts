@@ -182,6 +182,32 @@ const replTimeout: Check = (node, { downAfterMs }) => {
   };
 };
 
+const hugePages: Check = ({ name, machine }) =>
+  machine?.hugePages === 'always'
+    ? {
+        setting: 'transparent_hugepage',
+        present: 'always',
+        proposed: null,
+        code: 'huge_pages',
+        reason: `transparent huge pages are on for ${name}: a fork takes longer and copies more; echo madvise > /sys/kernel/mm/transparent_hugepage/enabled`,
+        level: 'note',
+      }
+    : null;
+
+const overcommit: Check = ({ name, machine }) => {
+  const present = machine?.overcommit ?? 1;
+  if (present === 1) return null;
+  const reason = `the kernel may refuse ${name} a fork although there is memory: sysctl vm.overcommit_memory=1`;
+  return {
+    setting: 'vm.overcommit_memory',
+    present: String(present),
+    proposed: null,
+    code: 'overcommit_off',
+    reason,
+    level: 'note',
+  };
+};
+
 const checks: readonly Check[] = [
   noPersistence,
   consistencyNeedsAof,
@@ -193,4 +219,6 @@ const checks: readonly Check[] = [
   replTimeout,
   fsyncNever,
   disklessDelay,
+  hugePages,
+  overcommit,
 ];
