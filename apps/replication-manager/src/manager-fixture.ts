@@ -31,11 +31,14 @@ const started: { readonly process: OwnedProcess; readonly stateDir: string }[] =
 export const startManager = async (env: NodeJS.ProcessEnv, stateDir?: string): Promise<TestManager> => {
   const port = await freePort();
   const directory = stateDir ?? (await mkdtemp(join(tmpdir(), 'switchyard-test-manager-')));
+  const engine = process.env['SWITCHYARD_REDIS_SERVER'];
   const owned = await startOwned({
     command: process.execPath,
     args: ['--disable-warning=ExperimentalWarning', main],
     env: {
       PATH: process.env['PATH'],
+      // copies of nodes are loaded into the same engine: an older one cannot read them
+      ...(engine === undefined ? {} : { SWITCHYARD_REDIS_SERVER: engine }),
       SWITCHYARD_REPLICATION_PORT: String(port),
       SWITCHYARD_STATE_DIR: directory,
       ...env,
