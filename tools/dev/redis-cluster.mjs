@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { coveredSlots, moveNodes, ownerOfSlot, parseNodes, renderNodesConf } from './cluster-files.mjs';
+import { coveredSlots, forgetAddress, moveNodes, ownerOfSlot, parseNodes, renderNodesConf } from './cluster-files.mjs';
 import { pause } from './process-identity.mjs';
 import { parseRedisConf, renderRedisConf } from './redis-config.mjs';
 import { ask } from './resp.mjs';
@@ -74,16 +74,17 @@ function prepareCluster({ home, ports, wanted }) {
     for (const name of nodeNames) replaceFile(nodesFile(home, name), renderNodesConf(name, members));
     writeTopology(home, { ...record, created: true });
   } else {
-    warnings.push(...putAsideEmptyPrimaries(home));
-    const moves = nodeNames.map((name) => ({
-      from: addressIn(earlier?.ports ?? ports, name),
-      to: addressIn(ports, name),
-    }));
-    for (const name of known.filter((each) => existsSync(nodesFile(home, each)))) {
-      replaceFile(nodesFile(home, name), moveNodes(readFileSync(nodesFile(home, name), 'utf8'), moves));
-    }
-    for (const name of nodeNames.filter((each) => !known.includes(each))) {
-      warnings.push(`${name} has lost its folder: it starts as an empty stranger and is not in the cluster.`);
+    for (const name of nodeNames.filter((each) => !known.includes(each)))
+      warnings.push(lostText(name, 'has lost its folder'));
+    for (const name of putAsideEmptyPrimaries(home))
+      warnings.push(lostText(name, 'was a primary, but its data is gone'));
+    const before = earlier?.ports ?? ports;
+    const moves = nodeNames.map((name) => ({ from: addressIn(before, name), to: addressIn(ports, name) }));
+    const isThere = (name) => existsSync(nodesFile(home, name));
+    const lost = nodeNames.filter((name) => !isThere(name)).map((name) => addressIn(before, name));
+    for (const name of nodeNames.filter(isThere)) {
+      const text = lost.reduce(forgetAddress, readFileSync(nodesFile(home, name), 'utf8'));
+      replaceFile(nodesFile(home, name), moveNodes(text, moves));
     }
     writeTopology(home, { ...earlier, wanted: part(wanted), ports: part(ports), created: true });
   }
@@ -92,9 +93,13 @@ function prepareCluster({ home, ports, wanted }) {
   return { because, ...(warnings.length === 0 ? {} : { warning: warnings.join('\n') }) };
 }
 
+const lostText = (name, why) =>
+  `${name} ${why}: it starts empty and is not in the cluster, so that its replica keeps the data. ` +
+  'docs/redis.md (Redis Cluster) has the three requests that mend it.';
+
 /**
  * A primary that lost its data but not its nodes.conf would come back as an empty primary, and its replica would copy the
- * emptiness. Without that file it is a stranger, and the replica that has the data can be promoted.
+ * emptiness. Without that file it is a stranger, and the replica that has the data can be promoted. Gives their names.
  */
 function putAsideEmptyPrimaries(home) {
   const nodes = nodeNames
@@ -107,13 +112,8 @@ function putAsideEmptyPrimaries(home) {
     ({ myself, hasData: some }) =>
       myself?.isPrimary && !some && nodes.some((other) => other.hasData && other.myself?.follows === myself.id),
   );
-  return lost.map(({ name }) => {
-    renameSync(nodesFile(home, name), `${nodesFile(home, name)}.without-data`);
-    return (
-      `${name} was a primary, but its data is gone: it starts as an empty stranger, so that its replica keeps the data. ` +
-      'Promote that one: curl -X POST on /v1/redis/groups/main/failover.'
-    );
-  });
+  for (const { name } of lost) renameSync(nodesFile(home, name), `${nodesFile(home, name)}.without-data`);
+  return lost.map(({ name }) => name);
 }
 
 /** Resolves when every slot has an owner that has not failed, or after `patienceMs`. */

@@ -87,6 +87,12 @@ describe('the files of a Redis Cluster', () => {
     giveData('r1', 'r3', 'r4', 'r5', 'r6');
     assert.match(prepare().warning, /^r2 was a primary, but its data is gone/);
     assert.throws(() => nodesOf('r2'), /ENOENT/);
+    for (const name of ['r1', 'r3', 'r4', 'r5', 'r6']) {
+      // by its address the replica would copy whoever is there now
+      assert.doesNotMatch(readFileSync(place(name, 'nodes.conf'), 'utf8'), /:4732@/);
+      const nodes = nodesOf(name);
+      assert.equal(nodes.filter(({ port, isFailed, isPrimary }) => port === 0 && isFailed && isPrimary).length, 1);
+    }
     assert.match(prepare().warning, /r2 has lost its folder/);
   });
 });

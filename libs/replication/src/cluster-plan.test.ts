@@ -121,6 +121,17 @@ describe('a new replica', () => {
     expect(plan).toMatchObject({ ok: true, value: { primary: { name: 'r1' }, blockers: [] } });
   });
 
+  it("goes on where an earlier attempt was interrupted: met, and nobody's replica", () => {
+    const [first] = facts('healthy').topology.members;
+    const lines = `${first?.id ?? ''} 127.0.0.1:7999@17999 myself,master - 0 0 0 connected\n${'b'.repeat(40)} 127.0.0.1:1@2 master - 0 0 1 connected`;
+    expect(failing(planAddReplica(facts('healthy'), newcomer(lines), 'r1'))).toEqual([]);
+    const follower = lines.replace('myself,master -', `myself,slave ${'b'.repeat(40)}`);
+    expect(failing(planAddReplica(facts('healthy'), newcomer(follower), 'r1'))).toEqual([
+      'not_a_member',
+      'knows_nobody',
+    ]);
+  });
+
   it('does not when it has keys, slots, another cluster, another version, or no cluster support', () => {
     const against = (one: Parameters<typeof planAddReplica>[1]): string[] =>
       failing(planAddReplica(facts('healthy'), one, 'r1'));

@@ -2,7 +2,6 @@
 // a node; each with what was found and what helps. Nothing is done here.
 import { ok, refuse, type Result } from '@switchyard/protocol';
 import type { Address } from './address.ts';
-import { sameAddress } from './address.ts';
 import type { ClusterLine } from './cluster-parser.ts';
 import type { ClusterNodeFacts, ClusterShard } from './cluster-shard.ts';
 import { slotText } from './cluster-slot.ts';
@@ -242,7 +241,9 @@ export const planAddReplica = (
   }
   const { primary } = shard;
   const own = newcomer.lines.find(({ isMyself }) => isMyself);
-  const isMember = facts.topology.members.some((one) => one.id === own?.id || sameAddress(one, newcomer.at));
+  const member = facts.topology.members.find((one) => one.id === own?.id);
+  // met, but nobody's replica yet: an earlier attempt was interrupted, and this one goes on
+  const isHalfIn = member !== undefined && own?.role === 'primary' && own.slots.length === 0;
   const version = primary.observation?.info?.version ?? null;
   const others = newcomer.lines.filter(({ isMyself }) => !isMyself).length;
   const checks = [
@@ -250,14 +251,18 @@ export const planAddReplica = (
       detail: own === undefined ? 'its cluster support is off' : 'its cluster support is on',
       next: 'start it with cluster-enabled yes',
     }),
-    check('not_a_member', !isMember, {
-      detail: isMember ? 'it is in the cluster already' : 'it is not in the cluster yet',
+    check('not_a_member', member === undefined || isHalfIn, {
+      detail: isHalfIn
+        ? 'it was met already'
+        : member === undefined
+          ? 'it is not in the cluster yet'
+          : 'it is in the cluster already',
       next: 'nothing to do, or CLUSTER REPLICATE it',
     }),
-    check('knows_nobody', others === 0, {
+    check('knows_nobody', others === 0 || isHalfIn, {
       detail:
-        others === 0
-          ? 'it belongs to no cluster'
+        others === 0 || isHalfIn
+          ? 'it belongs to no other cluster'
           : `it belongs to another cluster: it knows ${String(others)} other nodes`,
       next: 'CLUSTER RESET HARD on it, if that cluster is not needed any more',
     }),

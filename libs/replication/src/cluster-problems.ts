@@ -135,7 +135,7 @@ const nodeProblems = (
   const why = view.reason ?? 'no reason known';
   const { name } = view;
   if (!member.hasAddress) {
-    const next = `CLUSTER FORGET ${member.id} on every node, if it will not come back`;
+    const next = `DELETE /v1/redis/groups/{group}/nodes/${name}, if it will not come back and owns no slots any more`;
     return [wrong('node_without_address', `nobody knows where the node ${member.id.slice(0, 8)} is`, next)];
   }
   if (member.failedBy.length > 0) {
