@@ -1,7 +1,7 @@
 // Do jobs go on through a kill, a freeze and a blackout of the Redis that keeps them, without one that was acknowledged getting lost?
 import { createLogger, systemClock } from '@switchyard/runtime';
 import { eventually, manualClock, startRedis, startSentinelGroup } from '@switchyard/testing';
-import type { SentinelGroup } from '@switchyard/testing';
+import type { SentinelGroup, TestRedis } from '@switchyard/testing';
 import { replicatedPrimary } from './failover-fixture.ts';
 import { createRedis, redisRefusal } from './index.ts';
 import type { RedisConnections } from './index.ts';
@@ -19,8 +19,8 @@ describe('a producer and a worker', () => {
   let group: SentinelGroup;
   let connections: RedisConnections;
   beforeEach(async () => {
-    // what is to survive a blackout has to be on disk
-    group = await startSentinelGroup({ downAfterMs: 1_000, args: ['--appendonly', 'yes'] });
+    // what is to survive a blackout has to be on disk; starved Sentinels fail to elect, and try again after twice the time-out
+    group = await startSentinelGroup({ downAfterMs: 1_000, failoverTimeoutMs: 3_000, args: ['--appendonly', 'yes'] });
     const sentinels = group.sentinels.map(({ host, port }) => ({ host, port }));
     connections = createRedis({ kind: 'sentinel', sentinels, group: group.group }, { logger, name: 'test' });
   });
@@ -29,6 +29,12 @@ describe('a producer and a worker', () => {
     await connections.stop();
     await group.stop();
   });
+
+  /** Ms until the Sentinels name another primary. */
+  const namedAfter = async (than: TestRedis, sinceMs: number): Promise<number> => {
+    await group.primaryOtherThan(than, 60_000);
+    return performance.now() - sinceMs;
+  };
 
   /** Adds a job every few ms, again until it is acknowledged, and works on them. */
   async function startWork(durability: 'async' | 'replicated' = 'async') {
@@ -98,10 +104,12 @@ describe('a producer and a worker', () => {
       const primary = await replicatedPrimary(group);
       const killedMs = performance.now();
       await primary.kill();
+      const named = namedAfter(primary, killedMs);
 
       const resumedMs = await work.resumedAfter(killedMs);
 
-      expect(resumedMs).toBeLessThan(20_000);
+      // when it happens is up to the Sentinels; what comes after that is ours
+      expect(resumedMs).toBeLessThan((await named) + 10_000);
       await work.finish(`kill -9, ${durability}`, resumedMs);
     },
     180_000,
@@ -112,10 +120,11 @@ describe('a producer and a worker', () => {
     const primary = await replicatedPrimary(group);
     const frozenMs = performance.now();
     primary.freeze();
+    const named = namedAfter(primary, frozenMs);
 
     const resumedMs = await work.resumedAfter(frozenMs);
 
-    expect(resumedMs).toBeLessThan(20_000);
+    expect(resumedMs).toBeLessThan((await named) + 10_000);
     await systemClock.sleep(Math.max(0, 15_000 - (performance.now() - frozenMs)));
     primary.resume();
     await work.finish('SIGSTOP for 15 s', resumedMs);
@@ -133,7 +142,7 @@ describe('a producer and a worker', () => {
 
     const resumedMs = await work.resumedAfter(backMs - 250);
 
-    expect(resumedMs).toBeLessThan(30_000);
+    expect(resumedMs).toBeLessThan(40_000);
     await work.finish('blackout of 5 s', resumedMs);
   }, 180_000);
 });

@@ -51,7 +51,7 @@ export async function startSlowGroup(options: {
       'sentinel announce-ip 127.0.0.1',
       `sentinel monitor main ${host} ${first.link.port} 2`,
       `sentinel down-after-milliseconds main ${downAfterMs ?? 1_000}`,
-      'sentinel failover-timeout main 15000',
+      'sentinel failover-timeout main 3000',
     ];
     for (let i = 0; i < (downAfterMs === undefined ? 0 : 3); i += 1) sentinels.push(await startSentinel(config));
     for (const one of sentinels) await one.cli('SENTINEL', 'DEBUG', 'PUBLISH-PERIOD', 200);
