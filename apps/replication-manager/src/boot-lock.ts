@@ -33,8 +33,9 @@ interface Before extends BootFacts {
 }
 
 const learnEveryMs = 1_000;
-const pauseMs = 5_000;
-const repauseMs = 2_000;
+/** Short: while it is paused our own probe write waits, too, and hides what becomes of the node. */
+const pauseMs = 1_500;
+const repauseMs = 700;
 /** An answer that was on its way when the connection closed. */
 const answerMs = 50;
 /** Without memory, a primary that runs for so long was not restarted just now. */
@@ -173,7 +174,11 @@ export const createBootLock = (tools: GroupTools, mayInitiate: () => Refusal | n
     const promoted = seen.find(
       (node) => node.info?.role === 'primary' && sameAddress(node, follower.attempt?.selected ?? null),
     );
-    if (promoted !== undefined) return letIn(promoted, held);
+    // A replica that still follows the dead one would go back to it: it is let go when it has been told whom to follow.
+    const free = held.filter(
+      (node) => node.info?.role === 'primary' || dead === null || !sameAddress(node.info?.follows ?? null, dead.at),
+    );
+    if (promoted !== undefined) return guard.release(free);
     if (named === undefined || verdict.by !== 'sentinels') return;
     // What it said before it died says nothing about now.
     const isFresh = (named.answeredAtMs ?? -Infinity) > (dead?.atMs ?? -Infinity) + answerMs;
@@ -184,7 +189,11 @@ export const createBootLock = (tools: GroupTools, mayInitiate: () => Refusal | n
     const isStrange = dead === null && locked === null && held.length > 0 && isYoung;
     const isStillLocked = locked !== null && sameAddress(locked.at, named);
     if (isShut || isBack || isStrange || isStillLocked) return examine(named, look, held);
-    letIn(named, held);
+    const isGone = dead !== null && !sameAddress(dead.at, named);
+    if (!isGone) return letIn(named, held);
+    guard.release(free);
+    if (free.length === held.length) letIn(named, held);
+    else locked = null;
   };
 
   return {

@@ -81,7 +81,7 @@ export const fence = async (options: FenceOptions): Promise<Fenced | null> => {
   } else if (divergence.bytes !== 0) {
     unsaved = 'no copy was taken: this version cannot pause writes alone';
   }
-  const last = confirm(await look());
+  const last = confirm(sameStream(await look(), node));
   if (last === null) {
     // Somebody else was faster, or the majority has changed its mind.
     if (isPaused) await admin.call('CLIENT', 'UNPAUSE');
@@ -90,6 +90,13 @@ export const fence = async (options: FenceOptions): Promise<Fenced | null> => {
   await demote(admin, last);
   const tookMs = Math.round(tools.clock.monotonicMs() - startedMs);
   return { action: last, divergence, salvage, unsaved, tookMs };
+};
+
+/** A primary that never had a replica begins a new stream when a copy is taken of it: that is our doing, not a promotion. */
+const sameStream = (now: NodeObservation, before: NodeObservation): NodeObservation => {
+  if (now.info === null || before.info === null || now.info.runId !== before.info.runId) return now;
+  const { lineage, previousLineage } = before.info;
+  return { ...now, info: { ...now.info, lineage, previousLineage } };
 };
 
 /** Makes it a replica of the named primary, as Sentinel would; also for a replica that follows somebody else. */
