@@ -48,6 +48,9 @@ export interface RedisOperations extends Component {
   stop(): Promise<void>;
 }
 
+/** Of the abort, when nobody cancelled it: the manager ends. */
+export const stoppingReason = 'the manager is stopping';
+
 const mostKept = 200;
 const mostUnderWay = 16;
 
@@ -157,7 +160,7 @@ export const createRedisOperations = (options: { readonly clock: Clock; readonly
       return ok(one.operation);
     },
     async stop() {
-      for (const one of kept.values()) if (!one.committed) one.stop.abort(new Error('the manager is stopping'));
+      for (const one of kept.values()) if (!one.committed) one.stop.abort(new Error(stoppingReason));
       await Promise.all([...kept.values()].map(({ ended }) => ended));
     },
   };

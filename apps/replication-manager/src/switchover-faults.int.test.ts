@@ -169,7 +169,7 @@ describe('a switchover that meets a fault', () => {
   it('waits for its time, survives a restart of the manager, and can be cancelled before', async () => {
     await isReady(manager);
     const epoch = (await manager.group()).epoch;
-    const at = new Date(Date.now() + 6_000).toISOString();
+    const at = new Date(Date.now() + 9_000).toISOString();
     const begun = await second.get(path, post({ at }));
     expect(begun).toMatchObject({ status: 202 });
     const { id } = begun.body as { id: string };
@@ -180,6 +180,9 @@ describe('a switchover that meets a fault', () => {
     await eventually(async () =>
       expect(await second.get(`/v1/operations/${other}`)).toMatchObject({ body: { state: 'cancelled' } }),
     );
+    // Once in order, once not.
+    await second.stop();
+    second = await startManager(envOf(group), second.stateDir);
     second.process.signal('SIGKILL');
     await eventually(() => !second.process.running());
     second = await startManager(envOf(group), second.stateDir);

@@ -18,7 +18,7 @@ import {
 } from '@switchyard/replication';
 import type { GroupLook, GroupPart, GroupTools } from './group-part.ts';
 import type { HeldGate } from './operation-gate.ts';
-import type { OperationRun } from './redis-operations.ts';
+import { stoppingReason, type OperationRun } from './redis-operations.ts';
 import { driveSwitchover, resultOf } from './switchover-drive.ts';
 import { createLeftovers } from './switchover-leftovers.ts';
 import { createSwitchoverJournal, type ScheduledSwitchover } from './switchover-journal.ts';
@@ -71,6 +71,7 @@ export const createSwitchover = (options: SwitchoverOptions): Switchover => {
   let running: SwitchoverState | null = null;
   let amendment: { readonly heir: Endpoint; readonly operation: string; readonly sinceMs: number } | null = null;
   const waiting = new Map<string, ScheduledSwitchover>();
+  const keptForLater = new Set<string>();
 
   const survey = async (to: string | null, ours: string | null = null): Promise<SwitchoverSurvey> => {
     const underWay = gate.current();
@@ -141,7 +142,7 @@ export const createSwitchover = (options: SwitchoverOptions): Switchover => {
     const finish = async (): Promise<void> => {
       const document = await operations.ended(operation.id, longestWaitMs);
       held?.release();
-      if (document === undefined || document.finishedAt === null) return;
+      if (document === undefined || document.finishedAt === null || keptForLater.has(operation.id)) return;
       const left = leftById.get(operation.id) ?? [];
       leftById.delete(operation.id);
       await journal.append({ type: 'ended', operation: document, group, left }, true);
@@ -205,6 +206,7 @@ export const createSwitchover = (options: SwitchoverOptions): Switchover => {
           await sleepUntil(atUnixMs, run.signal);
         } catch {
           // The manager that stops keeps it; somebody who cancels it does not want it any more.
+          if (isStopping(run.signal)) keptForLater.add(run.id);
           return refuse('cancelled', `the switchover of ${group} was cancelled before its time`);
         } finally {
           waiting.delete(run.id);
@@ -324,6 +326,8 @@ export const createSwitchover = (options: SwitchoverOptions): Switchover => {
 };
 
 const longestWaitMs = 2_147_000_000;
+
+const isStopping = ({ reason }: AbortSignal): boolean => reason instanceof Error && reason.message === stoppingReason;
 
 const onlyObserved = (group: string): { readonly ok: false; readonly error: Refusal } =>
   refuse('refused_for_safety', `the group ${group} is only observed: nothing is changed there`, {

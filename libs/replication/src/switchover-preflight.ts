@@ -154,7 +154,12 @@ const groupChecks = ({ facts, from, target, others }: CheckContext): readonly Sw
       maintenance ?? 'no maintenance',
       `end it: DELETE /v1/redis/groups/${group}/maintenance`,
     ),
-    must('not_flapping', flapping === null, flapping ?? 'no flapping', 'acknowledge the failovers first'),
+    must(
+      'not_flapping',
+      flapping === null,
+      flapping ?? 'no flapping',
+      `look why, then POST /v1/redis/groups/${group}/acknowledge`,
+    ),
     should(
       'calm',
       lastFailoverAgoMs === null || lastFailoverAgoMs > 60_000,
