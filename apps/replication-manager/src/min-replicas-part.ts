@@ -24,6 +24,7 @@ const lagName = 'min-replicas-max-lag';
 const readEveryMs = 10_000;
 /** After a refusal, so that a node that does not let us is not asked all the time. */
 const retryMs = 5_000;
+const hurryMs = 80;
 
 interface NodeSetting {
   values: MinReplicas | null;
@@ -43,6 +44,18 @@ export const createMinReplicas = (tools: GroupTools, maxLagMs: number): GroupPar
   const settings = new Map<string, NodeSetting>();
   let state = minReplicasState;
   let findings: Findings = noFindings;
+  let isHurried = false;
+  let seenBefore = 0;
+
+  /** Looks sooner than it is due: each moment without an answer is one in which writes are refused. */
+  const hurry = (): void => {
+    if (isHurried) return;
+    isHurried = true;
+    void clock.sleep(hurryMs).then(() => {
+      isHurried = false;
+      tools.wake();
+    });
+  };
 
   const settingOf = (node: Address): NodeSetting => {
     const key = addressKey(node);
@@ -153,6 +166,10 @@ export const createMinReplicas = (tools: GroupTools, maxLagMs: number): GroupPar
     });
     state = step.state;
     findings = step.findings;
+    const isRefusing =
+      policy === 'availability' && (values?.toWrite ?? 0) > 0 && state.noneSinceMs !== null && isCertain;
+    if (tools.manages && (isRefusing || fresh.length < seenBefore)) hurry();
+    seenBefore = fresh.length;
     if (!tools.manages) return;
     if (step.set !== null) write(node, step.set, `${String(node.info.replicas.length)} replicas`);
     if (!isCertain) return;

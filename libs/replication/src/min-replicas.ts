@@ -54,7 +54,7 @@ export interface MinReplicasStep {
 }
 
 /** Two looks: one answer that was late is no loss. */
-export const lossPatienceMs = 300;
+export const lossPatienceMs = 200;
 /** A replica that comes and goes must not make the primary refuse writes each time. */
 export const syncPatienceMs = 2_000;
 /** What Redis has unless told otherwise: too long to bound anything. */
