@@ -1,9 +1,11 @@
 // What has the preflight to know? Asked anew, with commands that change nothing.
 import {
+  lookAtAll,
   parseInfo,
   parseReportedReplicas,
   parseSentinelView,
   readSettings,
+  sameAddress,
   switchoverReading,
   type Endpoint,
   type PreflightFacts,
@@ -43,10 +45,28 @@ export const surveyGroup = async (tools: GroupTools, known: KnownElsewhere): Pro
       Promise.all(observation.nodes.map(async (at) => readNode(contacts, at))),
       Promise.all(observation.sentinels.map(async (at) => readSentinel(contacts, at, group))),
     ]);
-    return { ...known, group, kind: observation.kind, managed: tools.manages, nodes, sentinels };
+    const fresh = observation.kind === 'sentinel' ? verdictOf(known, nodes, sentinels) : known;
+    return { ...fresh, group, kind: observation.kind, managed: tools.manages, nodes, sentinels };
   } finally {
     contacts.close();
   }
+};
+
+/** Whom the majority names by these answers: the watch may have been starved for a second, the answers are of now. */
+const verdictOf = (
+  known: KnownElsewhere,
+  nodes: readonly SwitchoverReading[],
+  sentinels: readonly SentinelReading[],
+): KnownElsewhere => {
+  const { named, epoch } = lookAtAll(
+    [],
+    sentinels.map((one) => ({ ...one, inProgress: false, picks: null })),
+  );
+  if (named === null) return { ...known, quorumOk: false };
+  const primary = nodes.find((node) => sameAddress(node, named) && node.info?.role === 'primary') ?? null;
+  const agreeing = sentinels.filter((one) => one.reachable && one.tilted !== true && sameAddress(one.names, named));
+  const needed = Math.max(Math.floor(sentinels.length / 2) + 1, ...sentinels.map(({ quorum }) => quorum ?? 0));
+  return { ...known, named, epoch, primary, quorumOk: agreeing.length >= needed };
 };
 
 /** The answer, or null when it refuses or does not answer. */
