@@ -3,6 +3,7 @@ import type { RedisGroupView } from '@switchyard/protocol';
 import {
   defaultLimits,
   describeGroup,
+  endpointOf,
   followerState,
   inTransition,
   noFindings,
@@ -18,10 +19,9 @@ import {
 import type { SentinelMessage } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Health, type Logger } from '@switchyard/runtime';
 import type { GroupMetrics } from './group-metrics.ts';
-import type { GroupDefinition, GroupPart } from './group-part.ts';
+import type { GroupDefinition, GroupPart, GroupTools } from './group-part.ts';
 import type { History } from './history.ts';
-import type { Observer } from './observer.ts';
-import { createWriteProbe, type ProbeOutcome } from './write-probe.ts';
+import { createWriteProbe } from './write-probe.ts';
 
 /** One group under watch. */
 export interface GroupWatch extends Component {
@@ -39,7 +39,7 @@ export interface GroupWatch extends Component {
 /** What the watch works with. */
 export interface GroupWatchOptions {
   readonly definition: GroupDefinition;
-  readonly observer: Observer;
+  readonly tools: Pick<GroupTools, 'observer' | 'connect'>;
   readonly history: History;
   readonly parts: readonly GroupPart[];
   readonly metrics: GroupMetrics;
@@ -56,7 +56,8 @@ const tellingAgain = /^[+-](sdown|odown)$|^\+switch-master$/;
 
 /** A watch; it looks once when it starts, then every `pollMs`. */
 export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
-  const { definition, observer, history, parts, metrics, health, pollMs, clock, logger } = options;
+  const { definition, tools, history, parts, metrics, health, pollMs, clock, logger } = options;
+  const { observer } = tools;
   const group = definition.name;
   let state: FollowerState = followerState(group);
   let lookedAtMs = -Infinity;
@@ -97,9 +98,12 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
     return { ...view, manage, policy, observedAt: new Date(clock.unixMs()).toISOString() };
   };
 
-  const probe = createWriteProbe((outcome: ProbeOutcome) => {
-    metrics.probe(outcome.outcome === 'acked', clock.monotonicMs());
-    feed({ type: 'probe', ...outcome });
+  const probe = createWriteProbe({
+    connect: (at) => tools.connect(at, { name: 'switchyard-probe' }),
+    onOutcome(outcome) {
+      metrics.probe(outcome.outcome === 'acked', clock.monotonicMs());
+      feed({ type: 'probe', ...outcome });
+    },
   });
 
   const look = (): void => {
@@ -119,9 +123,8 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
     // Also while it does not answer: the first failure and the first success are what counts.
     const verdict = primaryVerdict(observation, nowMs, defaultLimits);
     // A promoted node takes writes before it is named.
-    const target = view.primary ?? verdict.named;
-    const node = target === null ? undefined : observer.nodeAt(target);
-    if (node !== undefined) probe.fire(node);
+    const target = view.primary ?? (verdict.named && endpointOf(observation.nodes, verdict.named));
+    if (target !== null) probe.fire(target);
     for (const part of parts) part.look?.({ observation, verdict, view, follower: state, nowMs });
   };
 
@@ -159,6 +162,7 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
     },
     async stop() {
       await ticker.stop();
+      probe.close();
       observer.close();
     },
   };

@@ -170,7 +170,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     });
   const clusterVerification: ClusterVerification | null =
     clusterWatch && createClusterVerification(tools, consistency, () => clusterWatch.facts());
-  const watch: GroupWatch = clusterWatch ?? createGroupWatch({ ...common, observer, parts });
+  const watch: GroupWatch = clusterWatch ?? createGroupWatch({ ...common, tools, parts });
   // A cluster has neither Sentinels nor looks: what compares data works with its view alone.
   const active = clusterWatch === null ? parts : [consistency.part];
   const viewNow = (): RedisGroupView => {

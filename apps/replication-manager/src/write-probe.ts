@@ -1,5 +1,5 @@
 // Does the group take writes right now? A tiny write to the primary that expires by itself; never more than one under way.
-import type { Address } from '@switchyard/replication';
+import { sameAddress, type Address, type Endpoint } from '@switchyard/replication';
 import { redisProbeKey } from '@switchyard/protocol';
 import { RedisNodeError, type RedisNodeAdmin } from '@switchyard/redis';
 
@@ -14,27 +14,48 @@ export interface ProbeOutcome {
 /** Gone long before anybody could wonder about it, and still there for a look with redis-cli. */
 const probeTtlMs = 10_000;
 
-/** A probe; `fire` writes to `node` unless the last write is still open, and tells the outcome. */
-export const createWriteProbe = (onOutcome: (outcome: ProbeOutcome) => void): { fire(node: RedisNodeAdmin): void } => {
+/** A probe with a connection of its own: a paused primary owes the probe an answer, and must not owe one to who watches it. */
+export interface WriteProbe {
+  /** Writes to the node, unless the last write is still open. Who was written to before is left. */
+  fire(at: Endpoint): void;
+  close(): void;
+}
+
+/** A probe that connects by `connect` and tells each outcome. */
+export const createWriteProbe = (options: {
+  readonly connect: (at: Endpoint) => RedisNodeAdmin;
+  readonly onOutcome: (outcome: ProbeOutcome) => void;
+}): WriteProbe => {
+  const { connect, onOutcome } = options;
+  let node: RedisNodeAdmin | undefined;
   let busy = false;
-  const write = async (node: RedisNodeAdmin): Promise<ProbeOutcome> => {
-    const at = { host: node.host, port: node.port };
+  const nodeAt = (at: Endpoint): RedisNodeAdmin => {
+    if (node !== undefined && !sameAddress(node, at)) {
+      node.close();
+      node = undefined;
+    }
+    node ??= connect(at);
+    return node;
+  };
+  const write = async (at: Endpoint): Promise<ProbeOutcome> => {
+    const { host, port } = at;
     try {
-      await node.probeWrite(redisProbeKey, probeTtlMs);
-      return { at, outcome: 'acked', detail: '' };
+      await nodeAt(at).probeWrite(redisProbeKey, probeTtlMs);
+      return { at: { host, port }, outcome: 'acked', detail: '' };
     } catch (error) {
       const outcome = error instanceof RedisNodeError ? error.kind : 'silent';
-      return { at, outcome, detail: error instanceof Error ? error.message : String(error) };
+      return { at: { host, port }, outcome, detail: error instanceof Error ? error.message : String(error) };
     }
   };
   return {
-    fire(node) {
+    fire(at) {
       if (busy) return;
       busy = true;
-      void write(node).then((outcome) => {
+      void write(at).then((outcome) => {
         busy = false;
         onOutcome(outcome);
       });
     },
+    close: () => node?.close(),
   };
 };
