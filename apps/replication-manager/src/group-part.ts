@@ -13,7 +13,7 @@ import type { RedisNodeAdmin, RedisSettings, SentinelMember } from '@switchyard/
 import type { Clock, Health, Logger, Metrics } from '@switchyard/runtime';
 import type { History } from './history.ts';
 import type { Observer } from './observer.ts';
-import type { OperationGate } from './operation-gate.ts';
+import type { OperationGate } from './switchover/operation-gate.ts';
 import type { RedisOperations } from './redis-operations.ts';
 
 /** Which group, and what is wanted of it. */

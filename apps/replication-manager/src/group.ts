@@ -13,30 +13,30 @@ import {
 } from '@switchyard/redis';
 import { noFindings, withFindings } from '@switchyard/replication';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
-import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer-parts.ts';
-import { createEarlyPrimary } from './early-primary.ts';
-import { createClusterMemory } from './cluster-memory.ts';
-import { createClusterObserver } from './cluster-observer.ts';
-import { createClusterVerification, type ClusterVerification } from './cluster-verification.ts';
-import { createClusterWatch } from './cluster-watch.ts';
-import { createClusterWork, type ClusterWork } from './cluster-work.ts';
-import { createConsistency, type Consistency, type ConsistencySettings } from './consistency.ts';
+import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer/enforcer-parts.ts';
+import { createEarlyPrimary } from './enforcer/early-primary.ts';
+import { createClusterMemory } from './cluster/cluster-memory.ts';
+import { createClusterObserver } from './cluster/cluster-observer.ts';
+import { createClusterVerification, type ClusterVerification } from './cluster/cluster-verification.ts';
+import { createClusterWatch } from './cluster/cluster-watch.ts';
+import { createClusterWork, type ClusterWork } from './cluster/cluster-work.ts';
+import { createConsistency, type Consistency, type ConsistencySettings } from './consistency/consistency.ts';
 import { createGroupMetrics } from './group-metrics.ts';
 import type { GroupDefinition, GroupPart, GroupTools } from './group-part.ts';
 import { createGroupWatch, type GroupWatch } from './group-watch.ts';
-import { createHealthPolicy, type HealthPolicy } from './health-policy.ts';
+import { createHealthPolicy, type HealthPolicy } from './health-policy/health-policy.ts';
 import { createHistory, type History } from './history.ts';
 import { createJournal } from './journal.ts';
-import { createLogEvidence, type LogEvidenceSettings } from './log-evidence.ts';
+import { createLogEvidence, type LogEvidenceSettings } from './logs/log-evidence.ts';
 import { createObserver, type Observer } from './observer.ts';
-import { createOperationGate } from './operation-gate.ts';
-import { createProvisionPart } from './provision-part.ts';
-import { createRebuilds, type Rebuilds } from './rebuild.ts';
+import { createOperationGate } from './switchover/operation-gate.ts';
+import { createProvisionPart } from './sentinels/provision-part.ts';
+import { createRebuilds, type Rebuilds } from './rebuild/rebuild.ts';
 import type { RedisOperations } from './redis-operations.ts';
-import { createVerification } from './verification.ts';
-import { createSentinelDoctor } from './sentinel-doctor.ts';
-import { createMaintenance, type Maintenance } from './maintenance.ts';
-import { createSwitchover, type Switchover, type SwitchoverSettings } from './switchover.ts';
+import { createVerification } from './consistency/verification.ts';
+import { createSentinelDoctor } from './sentinels/sentinel-doctor.ts';
+import { createMaintenance, type Maintenance } from './switchover/maintenance.ts';
+import { createSwitchover, type Switchover, type SwitchoverSettings } from './switchover/switchover.ts';
 
 /** A group as the API serves it. */
 export interface Group extends Component {

@@ -10,22 +10,22 @@ import {
   redisSettingsOf,
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
-import { bootLockRoutes } from './boot-lock-routes.ts';
-import { clusterRoutes } from './cluster-routes.ts';
+import { bootLockRoutes } from './boot-lock/boot-lock-routes.ts';
+import { clusterRoutes } from './cluster/cluster-routes.ts';
 import { replicationConfig } from './config.ts';
-import { groupRoutes } from './group-routes.ts';
-import { consistencyRoutes } from './consistency-routes.ts';
-import { flappingRoutes } from './flapping-routes.ts';
-import { createGroups } from './groups.ts';
-import { healthPolicyRoutes } from './health-policy-routes.ts';
+import { groupRoutes } from './groups/group-routes.ts';
+import { consistencyRoutes } from './consistency/consistency-routes.ts';
+import { flappingRoutes } from './enforcer/flapping-routes.ts';
+import { createGroups } from './groups/groups.ts';
+import { healthPolicyRoutes } from './health-policy/health-policy-routes.ts';
 import { mainGroup } from './main-group.ts';
 import { redisOperationRoutes } from './redis-operation-routes.ts';
 import { createRedisOperations } from './redis-operations.ts';
-import { replicaRoutes } from './replica-routes.ts';
+import { replicaRoutes } from './rebuild/replica-routes.ts';
 import { redisRoutes } from './routes.ts';
-import { switchoverRoutes } from './switchover-routes.ts';
-import { maintenanceRoutes } from './maintenance-routes.ts';
-import { salvageRoutes } from './salvage-routes.ts';
+import { switchoverRoutes } from './switchover/switchover-routes.ts';
+import { maintenanceRoutes } from './switchover/maintenance-routes.ts';
+import { salvageRoutes } from './salvage/salvage-routes.ts';
 
 await runService('replication-manager', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
   const config = loadConfig(replicationConfig, { env, app: 'replication' });

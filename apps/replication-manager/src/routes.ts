@@ -21,8 +21,8 @@ import {
 } from '@switchyard/replication';
 import { z } from 'zod';
 import type { Group } from './group.ts';
-import type { Groups } from './groups.ts';
-import { publicSettings } from './groups-definition.ts';
+import type { Groups } from './groups/groups.ts';
+import { publicSettings } from './groups/groups-definition.ts';
 
 const params = z.object({ group: z.string().min(1).max(64) });
 const tags = ['redis'];
