@@ -53,7 +53,7 @@ export function testSteps({ root, fast, projects, redisKind = 'sentinel' }) {
       command: fast ? nx('test', '--', unitOnly) : nx('test'),
       counts: 'jest',
       results: { folders: ['apps', 'libs'], file: '.results/jest.json' },
-      minutes: 10,
+      minutes: 14,
     },
     endToEnd &&
       has('apps/e2e/jest.config.mjs') &&

@@ -18,6 +18,8 @@ export const createNodesV2 = [
         inputs,
         options: { command, cwd: root, ...more },
       });
+      // Tests that mostly wait for Sentinels and deadlines may do so side by side; others measure time.
+      const workers = manifest.nx?.testWorkers === undefined ? '' : ` --maxWorkers=${manifest.nx.testWorkers}`;
       const targets = {
         typecheck: run('tsc -p tsconfig.json'),
         lint: run('oxlint -c ../../tools/oxlint.json --type-aware --deny-warnings .'),
@@ -25,7 +27,7 @@ export const createNodesV2 = [
       if (existsSync(join(context.workspaceRoot, root, 'src'))) {
         targets.test = {
           ...run(
-            'mkdir -p .results && jest --config ../../tools/jest/config.mjs --rootDir . --json --outputFile=.results/jest.json',
+            `mkdir -p .results && jest --config ../../tools/jest/config.mjs --rootDir . --json --outputFile=.results/jest.json${workers}`,
             {
               env: { NODE_OPTIONS: jestOptions },
             },

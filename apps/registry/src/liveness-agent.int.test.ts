@@ -139,7 +139,7 @@ describe('an app with its agent on a worker thread', () => {
 
     resume(stopped.pid);
 
-    await eventually(async () => !(await late()).includes('shop/frozen'), { timeoutMs: 250, intervalMs: 10 });
+    await eventually(async () => !(await late()).includes('shop/frozen'), { timeoutMs: 1_000, intervalMs: 10 });
   });
 
   it('falls silent when the event loop stands still for longer than its limit', async () => {

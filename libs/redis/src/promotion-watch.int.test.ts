@@ -30,6 +30,12 @@ async function startFollowed(failoverTimeoutMs: number) {
   const all = [connections.connect('commands'), connections.connect('queue'), connections.connect('worker')];
   all.push(connections.connect('subscriber'), (all[2] as Redis).duplicate());
   await eventually(() => expect(all.map(({ status }) => status)).toEqual(all.map(() => 'ready')));
+  // what is said before somebody listens is said to nobody
+  const listened = async (sentinel: TestRedis): Promise<void> => {
+    const clients = String(await sentinel.cli('CLIENT', 'LIST'));
+    expect(clients.split('\n').filter((one) => one.includes(':switches ') && one.includes(' psub=1 ')).length).toBe(2);
+  };
+  for (const sentinel of group.sentinels) await eventually(() => listened(sentinel), { timeoutMs: 10_000 });
   return { group, connections, watch, news, all, commands: all[0] as Redis };
 }
 
