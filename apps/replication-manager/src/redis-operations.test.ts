@@ -44,6 +44,15 @@ describe('An operation', () => {
     });
   });
 
+  it('that succeeded does not tell of steps that it did without', async () => {
+    const operations = create();
+    const id = begun(operations, async (run) => {
+      run.step('look', 'done');
+      return ok({});
+    });
+    expect((await operations.ended(id, 5_000))?.steps).toEqual([{ name: 'look', state: 'done', detail: null }]);
+  });
+
   it('tells why it failed, also when it broke', async () => {
     const operations = create();
     const refused = begun(operations, async () => refuse('no_replica', 'nobody is fit'));

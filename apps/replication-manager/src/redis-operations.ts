@@ -92,7 +92,10 @@ export const createRedisOperations = (options: { readonly clock: Clock; readonly
       .catch((error: unknown) => failed(error, one.operation, logger));
     const { id, kind, subject } = one.operation;
     if (outcome.ok) {
-      change({ state: 'succeeded', percent: 100, result: { ...outcome.value }, finishedAt: now(), etaSeconds: null });
+      // A way that did without a step is told without it.
+      const steps = one.operation.steps.filter((step) => step.state !== 'waiting');
+      const result = { ...outcome.value };
+      change({ state: 'succeeded', percent: 100, steps, result, finishedAt: now(), etaSeconds: null });
       logger.info({ operation: id, kind, subject }, 'operation.succeeded');
       return;
     }

@@ -6,7 +6,7 @@ export type { KnownPrimary } from './primary-watch.ts';
 export { createPromotionWatch } from './promotion-watch.ts';
 export type { PromotionWatch, PromotionWatchOptions, SaidRole } from './promotion-watch.ts';
 export type { ConnectionUse, RedisEndpoint, RedisGroupSettings, RedisSettings } from './connection-options.ts';
-export { redisGroupSettingsOf, redisSettings, redisSettingsOf } from './settings.ts';
+export { redisSettings, redisSettingsOf } from './settings.ts';
 export { createFitnessWatch } from './fitness-watch.ts';
 export { createCatalogStore } from './catalog-store.ts';
 export { createCatalogFeed } from './catalog-feed.ts';

@@ -1,6 +1,6 @@
 // Which Redis do the settings name, and are those refused that contradict each other?
 import { ConfigError, loadConfig } from '@switchyard/runtime';
-import { redisGroupSettingsOf, redisSettings, redisSettingsOf } from './settings.ts';
+import { redisSettings, redisSettingsOf } from './settings.ts';
 
 const load = (env: Record<string, string>) =>
   loadConfig(redisSettings, {
@@ -53,12 +53,5 @@ describe('the settings of Redis', () => {
     expect(settingsOf({})).not.toHaveProperty('natMap');
     expect(() => settingsOf({ NAT_MAP: '10.0.0.1:6379' })).toThrow('host:port=host:port');
     expect(() => settingsOf({ NAT_MAP: 'a:1=b:1,a:1=b:2' })).toThrow('maps a:1 twice');
-  });
-
-  it('are refused by who works on groups only, when they name a cluster', () => {
-    expect(() => redisGroupSettingsOf(load({ CLUSTER: '10.0.0.1:6379' }), 'replication-manager')).toThrow(
-      'a Redis Cluster fails over by itself',
-    );
-    expect(redisGroupSettingsOf(load({}), 'replication-manager')).toMatchObject({ kind: 'sentinel' });
   });
 });

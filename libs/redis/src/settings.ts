@@ -1,7 +1,7 @@
 // Where is Redis? By its Sentinels (the usual way), by the nodes of a Redis Cluster, or one address.
 import { ConfigError, setting } from '@switchyard/runtime';
 import type { ConfigOf } from '@switchyard/runtime';
-import type { RedisEndpoint, RedisGroupSettings, RedisSettings } from './connection-options.ts';
+import type { RedisEndpoint, RedisSettings } from './connection-options.ts';
 import { natMapOf } from './nat-map.ts';
 
 /** The part of a service's settings that every service shares. */
@@ -58,16 +58,6 @@ export const redisSettings = {
 function endpointOf(text: string): RedisEndpoint {
   const at = text.lastIndexOf(':');
   return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) };
-}
-
-/** The same for who works on groups of Sentinels or on one node; a ConfigError for a Redis Cluster. */
-export function redisGroupSettingsOf(config: ConfigOf<typeof redisSettings>, app: string): RedisGroupSettings {
-  const settings = redisSettingsOf(config);
-  if (settings.kind !== 'cluster') return settings;
-  throw new ConfigError([
-    `SWITCHYARD_REDIS_CLUSTER is set, and ${app} works on groups of Sentinels: a Redis Cluster fails over by itself. ` +
-      `Leave ${app} out, or point it at a group with SWITCHYARD_REDIS_SENTINELS`,
-  ]);
 }
 
 /** The settings as the connections take them. A URL or a cluster wins over Sentinels. Throws a ConfigError. */
