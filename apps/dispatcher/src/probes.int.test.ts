@@ -96,7 +96,8 @@ async function world() {
       },
     },
     limits: defaultLimits,
-    timeouts: { ...defaultTimeouts, responseMs: 1_000 },
+    // twice that is what a request may take that meets the frozen instance first, on a machine that is busy with others
+    timeouts: { ...defaultTimeouts, responseMs: 3_000 },
     trustedProxies: [],
     announceInstance: true,
     via: 'switchyard',
