@@ -19,6 +19,7 @@ interface Group {
   readonly epoch: number | null;
   readonly primary: { readonly name: string } | null;
   readonly nodes: readonly { readonly role: string; readonly state: string }[];
+  readonly problems: readonly { readonly code: string }[];
 }
 interface Check {
   readonly state: string;
@@ -44,6 +45,10 @@ describe(`${RUNS} failovers of Redis in a row, by chance (seed ${SEED})`, () => 
     eventually(
       async () => {
         const seen = await group();
+        // more than three in ten minutes are flapping; here somebody knows why
+        if (seen.problems.some(({ code }) => code === 'flapping')) {
+          await ask(`${groupUrl}/acknowledge`, { method: 'POST', body: { by: 'scenario', reason: 'on purpose' } });
+        }
         expect([seen.state, seen.nodes.filter(({ state }) => state === 'ok').length]).toEqual(['ok', 3]);
         expect(seen.epoch).toBeGreaterThanOrEqual(after);
         return seen;
@@ -79,8 +84,6 @@ describe(`${RUNS} failovers of Redis in a row, by chance (seed ${SEED})`, () => 
       yard.signal(primary, 'SIGCONT');
     },
     async switchover(): Promise<void> {
-      // more than three in ten minutes are flapping; here somebody knows why
-      await ask(`${groupUrl}/acknowledge`, { method: 'POST', body: { by: 'scenario', reason: 'on purpose' } });
       const { status, body } = await ask<Check>(`${groupUrl}/switchover?wait=9s`, { method: 'POST', body: {} });
       expect([status, body.state]).toEqual(status === 202 ? [202, 'running'] : [200, 'succeeded']);
     },
