@@ -124,7 +124,8 @@ export const createGroupWatch = (options: GroupWatchOptions): GroupWatch => {
     const verdict = primaryVerdict(observation, nowMs, defaultLimits);
     // A promoted node takes writes before it is named.
     const target = view.primary ?? (verdict.named && endpointOf(observation.nodes, verdict.named));
-    if (target !== null) probe.fire(target);
+    // To observe is to change nothing: no key of ours in somebody else's data.
+    if (target !== null && definition.input.manage === 'manage') probe.fire(target);
     for (const part of parts) part.look?.({ observation, verdict, view, follower: state, nowMs });
   };
 

@@ -3,13 +3,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RedisGroupView } from '@switchyard/protocol';
 import {
+  accessOf,
   createCatalogStore,
   createLeases,
   createRedisHistory,
   createRedisNodeAdmin,
   type Redis,
-  type RedisAccess,
-  type RedisSettings,
 } from '@switchyard/redis';
 import { noFindings, withFindings } from '@switchyard/replication';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
@@ -209,9 +208,3 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     },
   };
 };
-
-const accessOf = ({ username, password, tls }: RedisSettings): RedisAccess => ({
-  ...(username === undefined ? {} : { username }),
-  ...(password === undefined ? {} : { password }),
-  ...(tls === undefined ? {} : { tls }),
-});

@@ -2,6 +2,7 @@
 // Sentinels and the primary name is watched, too, and forgotten when nobody names it any more.
 import { addressKey, type Address, type Endpoint, type GroupObservation } from '@switchyard/replication';
 import {
+  accessOf,
   createRedisNodeAdmin,
   createSentinelWatch,
   type RedisAccess,
@@ -163,12 +164,6 @@ const createSentinelWatchOf = ({ settings, clock, logger, onMessage }: ObserverO
   settings.kind === 'sentinel'
     ? createSentinelWatch({ sentinels: [], group: settings.group, access, clock, logger, onMessage })
     : undefined;
-
-const accessOf = ({ username, password, tls }: RedisGroupSettings): RedisAccess => ({
-  ...(username === undefined ? {} : { username }),
-  ...(password === undefined ? {} : { password }),
-  ...(tls === undefined ? {} : { tls }),
-});
 
 const sentinelAccessOf = ({ sentinelPassword, tls }: RedisGroupSettings): RedisAccess => ({
   ...(sentinelPassword === undefined ? {} : { password: sentinelPassword }),

@@ -4,6 +4,7 @@
 // production"). A command either is answered, or fails within its deadline; nothing waits for ever, nothing is sent twice by
 // itself. Only BullMQ's workers wait without limit: they demand it.
 import type { RedisOptions as AnyRedisOptions } from 'ioredis';
+import type { RedisAccess } from './direct-connection.ts';
 import type { NatMap } from './nat-map.ts';
 
 export interface RedisEndpoint {
@@ -84,3 +85,10 @@ export function optionsFor(settings: RedisSettings, use: ConnectionUse, name: st
     ...(settings.tls ? { tls: {} } : {}),
   };
 }
+
+/** User, password and TLS of the nodes, for a direct connection to one of them. */
+export const accessOf = ({ username, password, tls }: RedisSettings): RedisAccess => ({
+  ...(username === undefined ? {} : { username }),
+  ...(password === undefined ? {} : { password }),
+  ...(tls === undefined ? {} : { tls }),
+});

@@ -1,3 +1,4 @@
+export { accessOf } from './connection-options.ts';
 export { createRedis } from './connection.ts';
 export { keepSubscribed } from './subscription.ts';
 export { isRedisUnavailable, redisRefusal } from './unavailable.ts';

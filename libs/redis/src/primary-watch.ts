@@ -8,8 +8,8 @@ import type { Announcement, PromotionNews } from '@switchyard/replication';
 import { systemClock } from '@switchyard/runtime';
 import type { Logger } from '@switchyard/runtime';
 import type { Redis } from 'ioredis';
+import { accessOf } from './connection-options.ts';
 import type { RedisEndpoint, RedisSettings } from './connection-options.ts';
-import type { RedisAccess } from './direct-connection.ts';
 import { reachable } from './nat-map.ts';
 import type { NodeFinder } from './primary-connector.ts';
 import { createPromotionWatch } from './promotion-watch.ts';
@@ -186,12 +186,6 @@ export function watchPrimary(
 
 const isFrom = (announced: Announcement | null, at: RedisEndpoint): boolean =>
   announced !== null && announced.from !== null && keyOf(announced.from) === keyOf(at);
-
-const accessOf = ({ username, password, tls }: RedisSettings): RedisAccess => ({
-  ...(username === undefined ? {} : { username }),
-  ...(password === undefined ? {} : { password }),
-  ...(tls === undefined ? {} : { tls }),
-});
 
 /** One that is between two connections asks for the primary anyway, and must not be disturbed while it does. */
 export function isElsewhere(redis: Redis, primary: RedisEndpoint): boolean {

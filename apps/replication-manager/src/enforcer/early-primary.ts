@@ -32,6 +32,8 @@ export const createEarlyPrimary = (tools: GroupTools): GroupPart => {
 
   const nameOf = (at: Address): string => endpointOf(observer.observe().nodes, at).name;
   const publish = (news: Exclude<PromotionNews, { type: 'named' }>): void => {
+    // What is published at a primary goes into its replication stream: not in a group that is only observed.
+    if (!tools.manages) return;
     const { host, port } = news.primary;
     const message = JSON.stringify({
       group,
