@@ -230,7 +230,7 @@ describe('a group that is added while the manager runs', () => {
 /** Commands that could have changed the node; what Sentinels, the replica and this test send is left out. */
 const changing = async (node: TestRedis): Promise<readonly string[]> => {
   const harmless =
-    /^(info|time|acl\|.*|hello|auth|client\|(setname|setinfo|list|info|id)|ping|role|config\|(get|resetstat)|replconf|psync|subscribe|psubscribe|publish|multi|exec|set|select|wait|command.*|latency.*|memory.*|dbsize|lastsave|slowlog.*|object.*)$/;
+    /^(info|time|acl\|.*|hello|auth|client\|(setname|setinfo|list|info|id)|ping|role|config\|(get|resetstat)|replconf|psync|subscribe|psubscribe|publish|multi|exec|select|wait|command.*|latency.*|memory.*|dbsize|lastsave|slowlog.*|object.*)$/;
   return String(await node.cli('INFO', 'commandstats'))
     .split('\r\n')
     .flatMap((line) => /^cmdstat_([^:]+):/.exec(line)?.[1] ?? [])
