@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { BackupManifest, BackupVerification } from '@switchyard/protocol';
 import type { Logger } from '@switchyard/runtime';
 import { createLogger } from '@switchyard/runtime';
-import { createBackupRepository, type BackupRepository } from './backup-repository.ts';
+import { createBackupRepository, type BackupRepository } from './repository/backup-repository.ts';
 
 /** A logger for tests: only what must never happen. */
 export const quietLogger: Logger = createLogger('test', { env: { SWITCHYARD_LOG_LEVEL: 'fatal' } });

@@ -4,10 +4,10 @@ import { backupFiles, buildManifest, chooseSource, verificationOf } from '@switc
 import type { SourceChoice, SourceRules, StoredBackup } from '@switchyard/backup';
 import type { FullResync, SnapshotRequest } from '@switchyard/replication-link';
 import type { Clock } from '@switchyard/runtime';
-import type { BackupDraft, BackupRepository } from './backup-repository.ts';
-import type { GroupSurvey, SurveyedNode } from './group-survey.ts';
-import type { Prover } from './prover.ts';
-import { compressInto, type StoredFile } from './stored-file.ts';
+import type { BackupDraft, BackupRepository } from '../repository/backup-repository.ts';
+import type { GroupSurvey, SurveyedNode } from '../source/group-survey.ts';
+import type { Prover } from '../scratch/prover.ts';
+import { compressInto, type StoredFile } from '../repository/stored-file.ts';
 
 /** Says how far work is: the step's index in its plan. */
 export type Report = (step: number, progress: { readonly fraction?: number; readonly detail?: string }) => void;

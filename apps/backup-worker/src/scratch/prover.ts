@@ -4,8 +4,8 @@ import { RefusalError } from '@switchyard/protocol';
 import { keyCounts, type ProofOutcome } from '@switchyard/backup';
 import { DeadlineError, type Clock } from '@switchyard/runtime';
 import { makeScratch, scratchVersion, type ScratchServer } from './scratch-server.ts';
-import { decompressInto } from './stored-file.ts';
-import { codeOf, textOf } from './system-error.ts';
+import { decompressInto } from '../repository/stored-file.ts';
+import { codeOf, textOf } from '../system-error.ts';
 
 /** Loads data sets into throw-away servers. */
 export interface Prover {

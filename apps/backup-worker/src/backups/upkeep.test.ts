@@ -2,10 +2,10 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHealth, type Health } from '@switchyard/runtime';
 import { eventually, manualClock } from '@switchyard/testing';
-import type { BackupRepository } from './backup-repository.ts';
-import { createOperations } from './operations.ts';
-import type { Prover } from './prover.ts';
-import { quietLogger, temporaryRepository } from './test-fixtures.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
+import { createOperations } from '../operations/operations.ts';
+import type { Prover } from '../scratch/prover.ts';
+import { quietLogger, temporaryRepository } from '../test-fixtures.ts';
 import { createUpkeep } from './upkeep.ts';
 
 const never = new AbortController().signal;

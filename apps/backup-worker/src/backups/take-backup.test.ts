@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { manualClock } from '@switchyard/testing';
 import { ReplicationLinkError, type FullResync } from '@switchyard/replication-link';
-import type { BackupRepository } from './backup-repository.ts';
-import type { SurveyedNode } from './group-survey.ts';
-import type { Prover } from './prover.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
+import type { SurveyedNode } from '../source/group-survey.ts';
+import type { Prover } from '../scratch/prover.ts';
 import { createBackupTaker, type BackupTakerOptions } from './take-backup.ts';
-import { temporaryRepository } from './test-fixtures.ts';
+import { temporaryRepository } from '../test-fixtures.ts';
 
 let repository: BackupRepository;
 let end: () => Promise<void>;

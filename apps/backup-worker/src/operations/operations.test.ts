@@ -2,9 +2,9 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { advanceOperation, startOperation, succeedOperation, viewOperation } from '@switchyard/backup';
-import { operationOf } from './backup-work.ts';
+import { operationOf } from '../backups/backup-work.ts';
 import { createOperations, type Operations } from './operations.ts';
-import { quietLogger } from './test-fixtures.ts';
+import { quietLogger } from '../test-fixtures.ts';
 
 let directory: string;
 beforeEach(async () => {

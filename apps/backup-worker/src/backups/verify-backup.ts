@@ -2,10 +2,10 @@
 import { refuse, ok, type BackupVerification, type Refusal, type Result } from '@switchyard/protocol';
 import { verificationOf, type ProofOutcome, type StoredBackup } from '@switchyard/backup';
 import type { Clock, Logger } from '@switchyard/runtime';
-import type { BackupRepository } from './backup-repository.ts';
-import type { Prover } from './prover.ts';
-import { hashFile } from './stored-file.ts';
-import { codeOf } from './system-error.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
+import type { Prover } from '../scratch/prover.ts';
+import { hashFile } from '../repository/stored-file.ts';
+import { codeOf } from '../system-error.ts';
 import type { Report } from './take-backup.ts';
 
 /** What a verification found, also when the backup is not good. */

@@ -12,7 +12,7 @@ import { restoreWindow, viewBackup, viewOperation, type OperationRecord } from '
 import type { Clock } from '@switchyard/runtime';
 import { z } from 'zod';
 import type { BackupQueue } from './backup-queue.ts';
-import type { BackupRepository } from './backup-repository.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
 
 const inGroup = z.object({ group: plainNameSchema.optional() });
 const place = z.object({ label: backupLabelSchema });

@@ -4,7 +4,7 @@ import { operationSchema, refuse } from '@switchyard/protocol';
 import { viewOperation } from '@switchyard/backup';
 import type { Clock } from '@switchyard/runtime';
 import { z } from 'zod';
-import type { BackupQueue } from './backup-queue.ts';
+import type { BackupQueue } from '../backups/backup-queue.ts';
 import type { Operations } from './operations.ts';
 
 const named = z.object({

@@ -2,11 +2,11 @@
 // a backup; the server that proves them is looked for.
 import { createTicker, type Clock, type Component, type Health, type Logger } from '@switchyard/runtime';
 import type { BackupMetrics } from './backup-metrics.ts';
-import type { BackupRepository } from './backup-repository.ts';
-import type { Operations } from './operations.ts';
-import type { Prover } from './prover.ts';
-import { removeScratchLeftovers } from './scratch-server.ts';
-import { textOf } from './system-error.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
+import type { Operations } from '../operations/operations.ts';
+import type { Prover } from '../scratch/prover.ts';
+import { removeScratchLeftovers } from '../scratch/scratch-server.ts';
+import { textOf } from '../system-error.ts';
 
 const lookEveryMs = 60_000;
 /** No backup takes so long between two writes. */

@@ -1,7 +1,7 @@
 // When do old backups go? After each new one, by the plan of the retention rules.
 import { planRetention, stateOf, type RetentionPolicy } from '@switchyard/backup';
 import type { Clock, Logger } from '@switchyard/runtime';
-import type { BackupRepository } from './backup-repository.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
 
 /** Removes what the rules do not keep and says so in the log; resolves with the labels. */
 export function createPruner(options: {

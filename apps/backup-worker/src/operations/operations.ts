@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { ok, refuse, type Result } from '@switchyard/protocol';
 import { forgettable, interruptOperation, isFinished, type OperationRecord } from '@switchyard/backup';
 import type { Logger } from '@switchyard/runtime';
-import { writeDurably } from './durable-file.ts';
-import { textOf } from './system-error.ts';
+import { writeDurably } from '../repository/durable-file.ts';
+import { textOf } from '../system-error.ts';
 
 /** The operations of this worker. */
 export interface Operations {

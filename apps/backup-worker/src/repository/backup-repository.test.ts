@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:f
 import { join } from 'node:path';
 import { seededRandom } from '@switchyard/testing';
 import type { BackupRepository } from './backup-repository.ts';
-import { good, manifestOf, publishSmall, temporaryRepository } from './test-fixtures.ts';
+import { good, manifestOf, publishSmall, temporaryRepository } from '../test-fixtures.ts';
 
 let repository: BackupRepository;
 let end: () => Promise<void>;

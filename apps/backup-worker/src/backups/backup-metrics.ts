@@ -1,7 +1,7 @@
 // What does the worker count and show? How old the newest backup is, how large, whether it is proven, and how work ends.
 import { stateOf, viewBackup, type StoredBackup } from '@switchyard/backup';
 import type { Logger, Metrics } from '@switchyard/runtime';
-import type { BackupRepository } from './backup-repository.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
 
 /** The metrics of the worker. */
 export interface BackupMetrics {

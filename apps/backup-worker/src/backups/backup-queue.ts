@@ -7,7 +7,7 @@ import { createJobQueue, createJobWorker, type JobQueue } from '@switchyard/redi
 import type { RedisConnections } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Health, type Logger } from '@switchyard/runtime';
 import { operationOf, type BackupWork } from './backup-work.ts';
-import type { Operations } from './operations.ts';
+import type { Operations } from '../operations/operations.ts';
 import { withReadyQueues } from './ready-queues.ts';
 
 /** The queue of backups and verifications. */

@@ -10,7 +10,7 @@ import { eventually, startRedis } from '@switchyard/testing';
 import type { ProofOutcome } from '@switchyard/backup';
 import { createProver } from './prover.ts';
 import { removeScratchLeftovers } from './scratch-server.ts';
-import { compressInto } from './stored-file.ts';
+import { compressInto } from '../repository/stored-file.ts';
 
 const command = process.env['SWITCHYARD_REDIS_SERVER'] ?? 'redis-server';
 const never = new AbortController().signal;

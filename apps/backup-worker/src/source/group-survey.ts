@@ -14,7 +14,7 @@ import type { Address, Failure, NodeObservation, SentinelObservation } from '@sw
 import { RedisNodeError, type RedisSettings } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
 import type { GroupProbe } from './group-probe.ts';
-import { textOf } from './system-error.ts';
+import { textOf } from '../system-error.ts';
 
 /** A node with the server that it runs; null when it did not answer. */
 export interface SurveyedNode extends SourceCandidate {

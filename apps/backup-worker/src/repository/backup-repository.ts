@@ -14,7 +14,7 @@ import type { BackupManifest, BackupVerification, Result } from '@switchyard/pro
 import { backupFiles, labelFor, type StoredBackup } from '@switchyard/backup';
 import { syncDirectory, unfinishedSuffix, writeDurably } from './durable-file.ts';
 import { readManifestText, writeManifestText } from './manifest-file.ts';
-import { isMissing, textOf } from './system-error.ts';
+import { isMissing, textOf } from '../system-error.ts';
 
 /** Something in the repository that looks like a backup and cannot be used as one. */
 export interface RepositoryProblem {

@@ -3,9 +3,9 @@ import { ReplicationLinkError } from '@switchyard/replication-link';
 import { manualClock } from '@switchyard/testing';
 import { isFinished, type OperationRecord, type StoredBackup } from '@switchyard/backup';
 import { createBackupWork, operationOf, type BackupWork, type WorkItem } from './backup-work.ts';
-import type { Operations } from './operations.ts';
+import type { Operations } from '../operations/operations.ts';
 import type { BackupTaker } from './take-backup.ts';
-import { good, manifestOf, quietLogger } from './test-fixtures.ts';
+import { good, manifestOf, quietLogger } from '../test-fixtures.ts';
 import type { BackupVerifier } from './verify-backup.ts';
 
 const label = '20260102T030405.678Z-full';

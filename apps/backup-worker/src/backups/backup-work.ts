@@ -15,10 +15,10 @@ import {
 } from '@switchyard/backup';
 import type { Clock, Logger } from '@switchyard/runtime';
 import type { BackupMetrics } from './backup-metrics.ts';
-import type { Operations } from './operations.ts';
+import type { Operations } from '../operations/operations.ts';
 import type { BackupTaker, Report } from './take-backup.ts';
 import type { BackupVerifier } from './verify-backup.ts';
-import { refusalOfWork } from './work-refusal.ts';
+import { refusalOfWork } from '../work-refusal.ts';
 
 /** The part of a BullMQ job that matters here. */
 export interface WorkItem {

@@ -1,7 +1,7 @@
 import { createPruner } from './prune.ts';
 import { manualClock } from '@switchyard/testing';
-import type { BackupRepository } from './backup-repository.ts';
-import { good, manifestOf, publishSmall, quietLogger, temporaryRepository } from './test-fixtures.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
+import { good, manifestOf, publishSmall, quietLogger, temporaryRepository } from '../test-fixtures.ts';
 
 let repository: BackupRepository;
 let end: () => Promise<void>;
