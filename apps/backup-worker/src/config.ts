@@ -1,6 +1,6 @@
 // Which settings does the backup-worker have?
 import { redisSettings } from '@switchyard/redis';
-import { setting } from '@switchyard/runtime';
+import { setting, type ConfigOf } from '@switchyard/runtime';
 
 export const backupConfig = {
   host: setting.string({ env: 'SWITCHYARD_HOST', default: '127.0.0.1', doc: 'Address to listen on.' }),
@@ -75,3 +75,6 @@ export const backupConfig = {
   }),
   redis: redisSettings,
 } as const;
+
+/** The settings of the backup-worker. */
+export type BackupConfig = ConfigOf<typeof backupConfig>;

@@ -4,70 +4,42 @@ import { createAgent } from '@switchyard/agent';
 import { createApi, httpServer } from '@switchyard/http';
 import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import { createCatalogStore, createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
-import { fetchSnapshot } from '@switchyard/replication-link';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
-import { createBackupMetrics } from './backups/backup-metrics.ts';
-import { createBackupQueue } from './backups/backup-queue.ts';
-import { createBackupRepository } from './repository/backup-repository.ts';
-import { backupRoutes } from './backups/backup-routes.ts';
-import { createBackupWork } from './backups/backup-work.ts';
+import { backupsPart } from './backups/backups-part.ts';
 import { backupConfig } from './config.ts';
-import { createGroupProbe } from './source/group-probe.ts';
-import { createGroupSurvey, whyNoBackup } from './source/group-survey.ts';
-import { operationRoutes } from './operations/operation-routes.ts';
+import { createOperationRunner } from './operations/operation-runner.ts';
 import { createOperations } from './operations/operations.ts';
-import { createProver } from './scratch/prover.ts';
-import { createPruner } from './backups/prune.ts';
-import { createBackupTaker } from './backups/take-backup.ts';
-import { createUpkeep } from './backups/upkeep.ts';
-import { createBackupVerifier } from './backups/verify-backup.ts';
+import { operationRoutes } from './operations/operation-routes.ts';
+import { createBackupRepository } from './repository/backup-repository.ts';
 import { refusalOfWork } from './work-refusal.ts';
+import type { WorkerPart, WorkerTools } from './worker-part.ts';
 
 await runService('backup-worker', ({ name, env, clock, logger, metrics, health, version, instanceId }) => {
   const config = loadConfig(backupConfig, { env, app: 'backup', logger });
   const settings = redisSettingsOf(config.redis);
-  const { group, username, password } = settings;
-  const credentials = {
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-  };
   const connections = createRedis(settings, { logger, name: instanceId });
   const repository = createBackupRepository(resolve(config.repository));
   const operations = createOperations(join(repository.root, '.operations'), logger);
-  const backupMetrics = createBackupMetrics(metrics, repository, logger);
-  const scratchDirectory = resolve(config.scratch ?? join(repository.root, '.scratch'));
-  const { redisServer: command, proofDeadlineMs: deadlineMs } = config;
-  const prover = createProver({ command, scratchDirectory, deadlineMs, clock });
-  const probe = createGroupProbe(settings, { name: `${instanceId}:survey`, clock, logger });
-  const takeBackup = createBackupTaker({
-    survey: createGroupSurvey({ settings, probe, clock }),
-    fetchSnapshot,
-    credentials,
-    repository,
-    prover,
-    clock,
-    rules: { maxLagBytes: config.maxLagBytes, primaryAllowed: settings.kind === 'single' },
-    patienceMs: config.patienceMs,
-    copyDeadlineMs: config.copyDeadlineMs,
-    writer: `switchyard ${version}`,
-  });
-  const policy = { keepNewest: config.keepNewest, keepForMs: config.keepForMs };
-  const work = createBackupWork({
+  const runner = createOperationRunner({ operations, clock, logger });
+  const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
+  const tools: WorkerTools = {
+    group: settings.group,
+    settings,
+    connections,
     operations,
-    takeBackup,
-    verifyBackup: createBackupVerifier({ repository, prover, clock, logger }),
-    prune: createPruner({ repository, policy, clock, logger }),
-    metrics: backupMetrics,
+    runner,
+    scratchDirectory: resolve(config.scratch ?? join(repository.root, '.scratch')),
+    advertisedHost: new URL(url).hostname,
+    bindHost: config.host,
+    instanceId,
+    writer: `switchyard ${version}`,
     clock,
     logger,
-  });
-  const { everyMs } = config;
-  const cannot = whyNoBackup(settings);
-  const queue = createBackupQueue({ connections, operations, work, group, everyMs, cannot, clock, health, logger });
-  const routes = [
-    ...backupRoutes({ repository, queue, group, cannot, clock }),
-    ...operationRoutes({ operations, queue, clock }),
-  ];
+    metrics,
+    health,
+  };
+  const backups = backupsPart(tools, { config, repository });
+  const parts: readonly WorkerPart[] = [backups];
   const server = httpServer({
     name: 'api',
     host: config.host,
@@ -75,7 +47,10 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
     app: createApi({
       title: 'Switchyard backup-worker',
       version,
-      routes,
+      routes: [
+        ...parts.flatMap(({ routes }) => routes),
+        ...operationRoutes({ operations, cancel: (id) => backups.cancel(id), clock }),
+      ],
       health,
       metrics,
       logger,
@@ -85,14 +60,13 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const service = platformService(name);
   const id = instanceId;
   const redis = connections.connect('commands');
-  const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
   const input = instanceInputSchema.parse({ url, version, check: { type: 'http', path: '/livez' } });
   const registrar = createRedisRegistrar({ store: createCatalogStore(redis, id), redis, service, id, input });
   return [
     connections,
     server,
-    createUpkeep({ repository, scratchDirectory, prover, operations, metrics: backupMetrics, clock, health, logger }),
     createAgent({ service, id, registrar, clock, logger, ttlMs: 3_000, drainDelayMs: 200, health }),
-    queue,
+    runner,
+    ...parts.flatMap(({ components }) => components),
   ];
 });

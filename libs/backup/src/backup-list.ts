@@ -32,7 +32,7 @@ export function stateOf(verification: BackupVerification | null): BackupView['st
 }
 
 /** A moment to which the data can be brought back. */
-export interface RestorePoint {
+export interface BackupPoint {
   readonly label: string;
   /** ISO 8601. */
   readonly at: string;
@@ -49,7 +49,7 @@ export interface RestoreWindow {
   readonly from: string | null;
   readonly to: string | null;
   /** Oldest first. Corrupt backups are left out. */
-  readonly points: readonly RestorePoint[];
+  readonly points: readonly BackupPoint[];
 }
 
 /** The restorable points of a group. */
@@ -57,7 +57,7 @@ export function restoreWindow(group: string, backups: readonly StoredBackup[]): 
   const points = backups
     .filter(({ manifest, verification }) => manifest.group === group && stateOf(verification) !== 'corrupt')
     .toSorted((a, b) => a.manifest.startedAtMs - b.manifest.startedAtMs)
-    .map(({ manifest, verification }): RestorePoint => ({
+    .map(({ manifest, verification }): BackupPoint => ({
       label: manifest.label,
       at: new Date(manifest.startedAtMs).toISOString(),
       replicationId: manifest.source.replicationId,

@@ -7,6 +7,92 @@ export const backupLabelSchema = z
   .string()
   .regex(/^\d{8}T\d{6}\.\d{3}Z-full$/, 'must look like 20260102T030405.678Z-full; GET /v1/backups lists them');
 
+const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/);
+const replicationIdSchema = z.string().regex(/^[0-9a-f]{40}$/);
+/** Bytes of a replication history; 2^53 of them are enough for a thousand years at 250 GB a second. */
+const positionSchema = z.int().min(0);
+
+/** How the stored bytes were encrypted, after compression. */
+export const encryptionSchema = z.object({
+  algorithm: z.literal('aes-256-gcm'),
+  /** first 16 hex digits of the sha256 of the key */
+  keyId: z.string().regex(/^[0-9a-f]{16}$/),
+  /** 12 bytes in hex; the 16 bytes of the tag end the stored bytes */
+  nonce: z.string().regex(/^[0-9a-f]{24}$/),
+});
+export type Encryption = z.infer<typeof encryptionSchema>;
+
+/** A timeline: one replication history without a gap, followed over failovers. `20260102T030405.678Z`: when it began. */
+export const timelineIdSchema = z.string().regex(/^\d{8}T\d{6}\.\d{3}Z$/, 'must look like 20260102T030405.678Z');
+
+/** timeline.json: how a timeline began. Written before its first segment. */
+export const timelineSchema = z
+  .object({
+    formatVersion: z.literal(1),
+    id: timelineIdSchema,
+    group: plainNameSchema,
+    startedAtMs: z.number(),
+    /** the data set that it begins with holds everything up to here */
+    start: z.object({ replicationId: replicationIdSchema, offset: positionSchema }),
+    server: z.object({ kind: z.enum(['redis', 'valkey']), version: z.string() }),
+    /** why the one before could not be continued */
+    reason: z.enum(['first', 'gap', 'rollback', 'repository']),
+    detail: z.string(),
+    previous: z.object({ timeline: timelineIdSchema, offset: positionSchema }).nullable(),
+  })
+  .meta({ id: 'Timeline' });
+export type Timeline = z.infer<typeof timelineSchema>;
+
+/** Something in the stream that a person looks for afterwards. Restoring to `before` undoes it. */
+export const notableEventSchema = z
+  .object({
+    kind: z.enum(['flush', 'mass-delete', 'swap', 'functions', 'failover', 'clock-jump']),
+    /** upper case; empty where it is no command */
+    command: z.string(),
+    /** the last whole command or transaction before it ends here */
+    before: positionSchema,
+    atMs: z.number(),
+    database: z.int().min(0).nullable(),
+    detail: z.string(),
+  })
+  .meta({ id: 'NotableEvent' });
+export type NotableEvent = z.infer<typeof notableEventSchema>;
+
+/** Head of a segment: a piece [from, to) of a timeline's stream, cut between commands and outside of transactions. */
+export const segmentHeaderSchema = z
+  .object({
+    formatVersion: z.literal(1),
+    group: plainNameSchema,
+    timeline: timelineIdSchema,
+    from: positionSchema,
+    to: positionSchema,
+    startedAtMs: z.number(),
+    endedAtMs: z.number(),
+    /** the history's name from each position on; the first one from `from` */
+    histories: z.array(z.object({ from: positionSchema, replicationId: replicationIdSchema })).min(1),
+    /** database that is selected at `from` */
+    database: z.int().min(0),
+    /** [position, wall clock in ms]: everything before the position had arrived by then; positions are cuts. At least one a 10 ms with traffic */
+    times: z.array(z.tuple([positionSchema, z.number()])),
+    commands: z.int().min(0),
+    /** how often each command occurs, by its name in upper case; at most 200 names, the rest under '*' */
+    commandCounts: z.record(z.string(), z.int().min(1)),
+    events: z.array(notableEventSchema),
+    /** events beyond the bound of 100 */
+    moreEvents: z.int().min(0),
+    /** pieces of which it was made, with the sha256 of their raw bytes; more than one after merging */
+    parts: z.array(z.object({ from: positionSchema, to: positionSchema, sha256: sha256Schema })).min(1),
+    /** sha256 over (chain before as hex + sha256 of the part as hex), part by part; the first one of a timeline begins with sha256 of its id */
+    chain: z.object({ before: sha256Schema, after: sha256Schema }),
+    /** of the bytes that follow the head */
+    bytes: z.int().min(0),
+    sha256: sha256Schema,
+    compression: z.enum(['zstd', 'none']),
+    encryption: encryptionSchema.optional(),
+  })
+  .meta({ id: 'SegmentHeader' });
+export type SegmentHeader = z.infer<typeof segmentHeaderSchema>;
+
 export const backupManifestSchema = z
   .object({
     formatVersion: z.literal(1),
@@ -31,10 +117,13 @@ export const backupManifestSchema = z
         bytes: z.int().min(0),
         /** before compression */
         rawBytes: z.int().min(0),
-        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+        sha256: sha256Schema,
         compression: z.enum(['zstd', 'none']),
+        encryption: encryptionSchema.optional(),
       }),
     ),
+    /** the timeline of the archive that the data set lies on; its place there is `source.offset` */
+    timeline: timelineIdSchema.optional(),
     keys: z.object({ total: z.int().min(0), perDatabase: z.record(z.string(), z.int().min(0)) }),
     /** digest of the logical content as redis-server computes it: 40 hex digits */
     digest: z.string().regex(/^[0-9a-f]{40}$/),
@@ -90,3 +179,96 @@ export const backupJobSchema = z.discriminatedUnion('task', [
   }),
 ]);
 export type BackupJob = z.infer<typeof backupJobSchema>;
+
+/** To which moment. Exactly one of `time`, `offset`, `label`, `before`. */
+export const restoreTargetSchema = z
+  .union([
+    /** ISO 8601, `now`, or a duration ago as `-5m` */
+    z.strictObject({ time: z.string().min(1).max(64) }),
+    /** every byte of the stream before this position; the newest timeline that has it unless one is named */
+    z.strictObject({ offset: positionSchema, timeline: timelineIdSchema.optional() }),
+    /** a backup, or a safety point of a rollback */
+    z.strictObject({ label: z.string().min(1).max(128) }),
+    /** the moment before the last occurrence of a command, or before the one at `at` */
+    z.strictObject({
+      before: z.string().regex(/^[A-Za-z][A-Za-z0-9._|-]{0,63}$/, 'must be the name of a command, such as FLUSHALL'),
+      at: z.string().max(64).optional(),
+    }),
+  ])
+  .meta({ id: 'RestoreTarget' });
+export type RestoreTarget = z.infer<typeof restoreTargetSchema>;
+
+/** Body of `POST /v1/restores`. */
+export const restoreRequestSchema = z
+  .strictObject({
+    group: plainNameSchema.default('main'),
+    to: restoreTargetSchema.default({ time: 'now' }),
+    target: z.union([
+      /** absolute path on the worker's machine; absent or empty */
+      z.strictObject({ directory: z.string().min(1).max(4096) }),
+      z.strictObject({
+        /** `host:port` of a running server of its own, empty unless `overwrite` */
+        node: z.string().min(3).max(280),
+        /** it becomes a primary of its own; `replica`: it keeps the history's name and offset, so that it can go on as a replica of the group */
+        as: z.enum(['primary', 'replica']).default('primary'),
+        overwrite: z.boolean().default(false),
+      }),
+    ]),
+  })
+  .meta({ id: 'RestoreRequest' });
+export type RestoreRequest = z.infer<typeof restoreRequestSchema>;
+
+/** Body of `POST /v1/rollbacks`. */
+export const rollbackRequestSchema = z
+  .strictObject({
+    group: plainNameSchema.default('main'),
+    to: restoreTargetSchema,
+    dryRun: z.boolean().default(false),
+    /** glob as SCAN understands it: only these keys are brought back, by DUMP and RESTORE, while the group goes on */
+    match: z.string().min(1).max(1024).optional(),
+    /** compares `all` keys before it begins, or only their `counts`; by default all up to a million keys */
+    diff: z.enum(['all', 'counts']).optional(),
+    reason: z.string().max(500).optional(),
+  })
+  .meta({ id: 'RollbackRequest' });
+export type RollbackRequest = z.infer<typeof rollbackRequestSchema>;
+
+/** Body of `POST /v1/rehearsals`. */
+export const rehearsalRequestSchema = z
+  .strictObject({ group: plainNameSchema.default('main'), to: restoreTargetSchema.optional() })
+  .meta({ id: 'RehearsalRequest' });
+export type RehearsalRequest = z.infer<typeof rehearsalRequestSchema>;
+
+/** How one data set differs from another: what a rollback would do to the keys that are there now. */
+export const dataDiffSchema = z
+  .object({
+    /** keys now, and keys at the moment that is asked for */
+    now: z.int().min(0),
+    target: z.int().min(0),
+    /** null where only counts were compared */
+    added: z.int().min(0).nullable(),
+    changed: z.int().min(0).nullable(),
+    removed: z.int().min(0).nullable(),
+    /** at most 10 names of each, as people can read them, with the database before the name unless it is 0 */
+    samples: z.object({ added: z.array(z.string()), changed: z.array(z.string()), removed: z.array(z.string()) }),
+  })
+  .meta({ id: 'DataDiff' });
+export type DataDiff = z.infer<typeof dataDiffSchema>;
+
+/** A moment that was found: what a restore and a rollback work with. */
+export const restorePointSchema = z
+  .object({
+    group: z.string(),
+    /** null for a backup that lies on no timeline */
+    timeline: timelineIdSchema.nullable(),
+    /** every byte of the stream before this position */
+    offset: positionSchema,
+    replicationId: replicationIdSchema,
+    /** when the last byte arrived */
+    at: z.iso.datetime(),
+    /** the backup that it begins with, and how many bytes of the stream follow it */
+    base: z.string(),
+    streamBytes: z.int().min(0),
+  })
+  .meta({ id: 'RestorePoint' });
+export type RestorePoint = z.infer<typeof restorePointSchema>;

@@ -103,6 +103,18 @@ export const errorTable = Object.freeze({
     true,
     'read why, mend the source, then POST /v1/backups again',
   ),
+  not_restorable: facts(
+    422,
+    'That moment cannot be restored',
+    false,
+    'choose one of the moments that why names; GET /v1/backups/window shows all',
+  ),
+  key_missing: facts(
+    422,
+    'The key of the backup is not here',
+    false,
+    'add the key that why names to the file in SWITCHYARD_BACKUP_KEY_FILE',
+  ),
   cancelled: facts(409, 'It was cancelled', false, 'start it again if it is still wanted'),
   timed_out: facts(504, 'It took longer than allowed', true, 'try again; if it stays slow, look at the machine'),
 });

@@ -7,3 +7,4 @@ export { openFullResync } from './replication-link.ts';
 export type { FullResync, ReplicationLinkOptions, SnapshotProgress } from './replication-link.ts';
 export { ReplicationLinkError } from './replication-problem.ts';
 export type { ReplicationProblemCode } from './replication-problem.ts';
+export type { FollowedStream, HistoryServer, ServedHistory, ServedProgress } from './replication-stream.ts';

@@ -7,6 +7,7 @@ import { createJobQueue, createJobWorker, type JobQueue } from '@switchyard/redi
 import type { RedisConnections } from '@switchyard/redis';
 import { createTicker, type Clock, type Component, type Health, type Logger } from '@switchyard/runtime';
 import { operationOf, type BackupWork } from './backup-work.ts';
+import type { OperationRunner } from '../operations/operation-runner.ts';
 import type { Operations } from '../operations/operations.ts';
 import { withReadyQueues } from './ready-queues.ts';
 
@@ -22,11 +23,13 @@ const lookEveryMs = 60_000;
 /** Work that nobody took up for so long is not wanted any more. */
 const longestWaitMs = 6 * 3_600_000;
 const attempts = 5;
+const cancelWaitMs = 5_000;
 
 /** The queue; `start` waits for Redis. */
 export function createBackupQueue(options: {
   readonly connections: RedisConnections;
   readonly operations: Operations;
+  readonly runner: Pick<OperationRunner, 'cancel' | 'ended'>;
   readonly work: BackupWork;
   /** What is scheduled. */
   readonly group: string;
@@ -37,7 +40,7 @@ export function createBackupQueue(options: {
   readonly health: Health;
   readonly logger: Logger;
 }): BackupQueue {
-  const { connections, operations, work, group, everyMs, cannot, clock, health, logger } = options;
+  const { connections, operations, runner, work, group, everyMs, cannot, clock, health, logger } = options;
   let queue: JobQueue<BackupJob> | undefined;
   let worker: Component | undefined;
 
@@ -51,7 +54,7 @@ export function createBackupQueue(options: {
       await queue.schedule(`backup-${group}`, everyMs, { name: 'backup', data: { task: 'backup', group } });
     }
     for (const record of operations.list()) {
-      if (isFinished(record) || work.isRunning(record.id)) continue;
+      if (isFinished(record) || !isQueued(record) || work.isRunning(record.id)) continue;
       if (clock.unixMs() - record.createdAtMs > longestWaitMs) operations.change(record.id, forgotten(clock.unixMs()));
       // A job that the queue still knows by this id is not added twice.
       else await enqueue(queue, jobOf(record), record.id);
@@ -103,6 +106,11 @@ export function createBackupQueue(options: {
       const record = operations.get(id);
       if (record === undefined) return refuse('not_found', `There is no operation ${id}.`);
       if (isFinished(record)) return refuse('conflict', `The operation ${id} has ended: ${record.state}.`);
+      if (runner.cancel(id)) {
+        // What must not be cut off (a rollback that has begun to commit) says by its end how it went.
+        await Promise.race([runner.ended(id), clock.sleep(cancelWaitMs)]);
+        return ok(operations.get(id) ?? record);
+      }
       const refusal = { code: 'cancelled', detail: 'It was cancelled.' } as const;
       const cancelled = operations.change(id, (one) => failOperation(one, { refusal }, clock.unixMs())) ?? record;
       work.abort(id);
@@ -112,6 +120,11 @@ export function createBackupQueue(options: {
       return ok(cancelled);
     },
   };
+}
+
+/** Whether it is work of the queue; all else runs without one. */
+function isQueued({ kind }: OperationRecord): boolean {
+  return kind === 'backup' || kind === 'verify';
 }
 
 function jobOf({ id, kind, subject }: OperationRecord): BackupJob {

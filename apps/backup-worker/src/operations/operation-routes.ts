@@ -1,10 +1,9 @@
 // Which endpoints does long work have?
 import { route, type Route } from '@switchyard/http';
-import { operationSchema, refuse } from '@switchyard/protocol';
-import { viewOperation } from '@switchyard/backup';
+import { operationSchema, refuse, type Result } from '@switchyard/protocol';
+import { viewOperation, type OperationRecord } from '@switchyard/backup';
 import type { Clock } from '@switchyard/runtime';
 import { z } from 'zod';
-import type { BackupQueue } from '../backups/backup-queue.ts';
 import type { Operations } from './operations.ts';
 
 const named = z.object({
@@ -14,10 +13,10 @@ const named = z.object({
 /** Routes for `/v1/operations`. */
 export function operationRoutes(options: {
   readonly operations: Operations;
-  readonly queue: BackupQueue;
+  readonly cancel: (id: string) => Promise<Result<OperationRecord>>;
   readonly clock: Clock;
 }): Route[] {
-  const { operations, queue, clock } = options;
+  const { operations, cancel, clock } = options;
   return [
     route({
       method: 'get',
@@ -51,7 +50,7 @@ export function operationRoutes(options: {
       params: named,
       responses: { 200: { description: 'It is cancelled', schema: operationSchema } },
       handle: async ({ params }) => {
-        const cancelled = await queue.cancel(params.id);
+        const cancelled = await cancel(params.id);
         return cancelled.ok ? { status: 200, body: viewOperation(cancelled.value, clock.unixMs()) } : cancelled.error;
       },
     }),

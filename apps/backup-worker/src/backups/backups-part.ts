@@ -1,0 +1,82 @@
+// How do backups come into being here? The taker, the verifier, the schedule and the routes, put together.
+import type { Result } from '@switchyard/protocol';
+import { fetchSnapshot } from '@switchyard/replication-link';
+import type { OperationRecord } from '@switchyard/backup';
+import type { BackupConfig } from '../config.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
+import { createProver } from '../scratch/prover.ts';
+import { createGroupProbe } from '../source/group-probe.ts';
+import { createGroupSurvey, whyNoBackup } from '../source/group-survey.ts';
+import type { WorkerPart, WorkerTools } from '../worker-part.ts';
+import { createBackupMetrics } from './backup-metrics.ts';
+import { createBackupQueue } from './backup-queue.ts';
+import { backupRoutes } from './backup-routes.ts';
+import { createBackupWork } from './backup-work.ts';
+import { createPruner } from './prune.ts';
+import { createBackupTaker } from './take-backup.ts';
+import { createUpkeep } from './upkeep.ts';
+import { createBackupVerifier } from './verify-backup.ts';
+
+/** The part, and how an operation is cancelled, whoever runs it. */
+export interface BackupsPart extends WorkerPart {
+  cancel(id: string): Promise<Result<OperationRecord>>;
+}
+
+/** Backups of the group in the settings. */
+export function backupsPart(
+  tools: WorkerTools,
+  { config, repository }: { readonly config: BackupConfig; readonly repository: BackupRepository },
+): BackupsPart {
+  const { settings, group, connections, operations, runner, scratchDirectory, clock, health, logger, writer } = tools;
+  const { username, password } = settings;
+  const credentials = {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+  };
+  const metrics = createBackupMetrics(tools.metrics, repository, logger);
+  const { redisServer: command, proofDeadlineMs: deadlineMs, keepNewest, keepForMs, everyMs } = config;
+  const prover = createProver({ command, scratchDirectory, deadlineMs, clock });
+  const probe = createGroupProbe(settings, { name: `${tools.instanceId}:survey`, clock, logger });
+  const takeBackup = createBackupTaker({
+    survey: createGroupSurvey({ settings, probe, clock }),
+    fetchSnapshot,
+    credentials,
+    repository,
+    prover,
+    clock,
+    rules: { maxLagBytes: config.maxLagBytes, primaryAllowed: settings.kind === 'single' },
+    patienceMs: config.patienceMs,
+    copyDeadlineMs: config.copyDeadlineMs,
+    writer,
+  });
+  const work = createBackupWork({
+    operations,
+    takeBackup,
+    verifyBackup: createBackupVerifier({ repository, prover, clock, logger }),
+    prune: createPruner({ repository, policy: { keepNewest, keepForMs }, clock, logger }),
+    metrics,
+    clock,
+    logger,
+  });
+  const cannot = whyNoBackup(settings);
+  const queue = createBackupQueue({
+    connections,
+    operations,
+    runner,
+    work,
+    group,
+    everyMs,
+    cannot,
+    clock,
+    health,
+    logger,
+  });
+  return {
+    routes: backupRoutes({ repository, queue, group, cannot, clock }),
+    components: [
+      createUpkeep({ repository, scratchDirectory, prover, operations, metrics, clock, health, logger }),
+      queue,
+    ],
+    cancel: (id) => queue.cancel(id),
+  };
+}
