@@ -19,6 +19,8 @@ export {
   viewOperation,
 } from './operation.ts';
 export type { OperationRecord, PlannedStep, StepRecord } from './operation.ts';
+export { createNotableEvents, withoutRepeats } from './notable-events.ts';
+export type { NotableEvents, NotableEventsOptions, SeenCommand } from './notable-events.ts';
 export { differences, keyCounts, verificationOf } from './proof.ts';
 export type { LoadedContent, ProofOutcome } from './proof.ts';
 export { planRetention } from './retention.ts';
