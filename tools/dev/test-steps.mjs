@@ -53,7 +53,7 @@ export function testSteps({ root, fast, projects, redisKind = 'sentinel' }) {
       command: fast ? nx('test', '--', unitOnly) : nx('test'),
       counts: 'jest',
       results: { folders: ['apps', 'libs'], file: '.results/jest.json' },
-      minutes: 14,
+      minutes: 25,
     },
     endToEnd &&
       has('apps/e2e/jest.config.mjs') &&
@@ -63,7 +63,7 @@ export function testSteps({ root, fast, projects, redisKind = 'sentinel' }) {
         env: { NODE_OPTIONS: jestOptions },
         counts: 'jest',
         results: { folders: ['apps'], file: '.results/e2e.json' },
-        minutes: 10,
+        minutes: 20,
       },
     endToEnd &&
       has('apps/e2e/jest.config.mjs') && {
@@ -72,7 +72,7 @@ export function testSteps({ root, fast, projects, redisKind = 'sentinel' }) {
         env: { NODE_OPTIONS: jestOptions, SWITCHYARD_REDIS_KIND: 'cluster' },
         counts: 'jest',
         results: { folders: ['apps'], file: '.results/e2e-cluster.json' },
-        minutes: 12,
+        minutes: 15,
       },
     // Ends with code 77 and the reason as its last line where no container engine can be had.
     endToEnd &&
@@ -80,7 +80,7 @@ export function testSteps({ root, fast, projects, redisKind = 'sentinel' }) {
         name: 'docker compose',
         command: ['node', 'tools/dev/compose-test.mjs'],
         counts: 'step',
-        minutes: 10,
+        minutes: 20,
       },
   ].filter((step) => step !== false);
 }

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { bootstrap, repositoryRoot as root } from './bootstrap.mjs';
 import { Problem } from './problem.mjs';
+import { runAgain } from './test-again.mjs';
 import { clearResults, runStep } from './test-run.mjs';
 import { testSteps } from './test-steps.mjs';
 import { failureText, tally } from './test-tally.mjs';
@@ -13,6 +14,7 @@ const usage = `Usage: npm test [-- OPTIONS]     (npm run check: the same with --
   -p, --projects A,B  only these projects, for instance -p @switchyard/registry (format and lint stay whole)
   SWITCHYARD_REDIS_KIND=cluster npm test -- -p @switchyard/e2e
                     all end-to-end tests on a Redis Cluster (otherwise the core of them runs there, after all on Sentinels)
+  (a test file that failed beside others is run once more, alone; what fails twice has failed)
   --minutes N       give up after so many minutes in all (default 60)`;
 
 const stopper = new AbortController();
@@ -65,19 +67,17 @@ async function main({ fast, projects, minutes }) {
   const failures = [];
   for (const step of steps) {
     const log = join(logs, `${step.name.replaceAll(' ', '-')}.log`);
-    const left = minutes - performance.now() / 60_000;
-    const result = await runStep(step, {
-      root,
-      env,
-      log,
-      signal: stopper.signal,
-      minutes: Math.min(step.minutes, left),
-    });
+    const left = () => minutes - performance.now() / 60_000;
+    const context = { root, env, log, signal: stopper.signal };
+    const first = await runStep(step, { ...context, minutes: Math.min(step.minutes, left()) });
+    if (stopper.signal.aborted) return 130;
+    const result = step.counts === 'jest' ? await runAgain(step, first, { ...context, minutes: left() }) : first;
     if (stopper.signal.aborted) return 130;
     const count = tally(step, result);
     total.passed += count.passed;
     total.failed += count.failed;
     console.log(stepLine(step, result, count));
+    for (const name of result.unsteady ?? []) console.log(`      failed beside others, passed alone: ${name}`);
     if (count.failed > 0)
       failures.push(`\n${step.name} failed (${relative(root, log)}):\n${failureText(step, result)}`);
   }
