@@ -177,7 +177,9 @@ describe('a Redis that forgot', () => {
       { epoch: now.epoch + 1, revision: now.revision + 5 },
       { reason: 'a reader was ahead', snapshot: emptySnapshot },
     );
-    expect(ahead).toMatchObject({ type: 'raised', cursor: { epoch: now.epoch + 2 } });
+    if (ahead.type !== 'raised') throw new Error(ahead.type);
+    expect(ahead.cursor.epoch).toBeGreaterThan(now.epoch + 1);
+    expect(ahead.cursor.revision).toBeGreaterThan(now.revision + 5);
   });
 
   it('is told to go on by a writer when nobody else is there', async () => {
