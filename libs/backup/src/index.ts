@@ -27,3 +27,7 @@ export { planRetention } from './retention.ts';
 export type { RetainedBackup, RetentionPlan, RetentionPolicy } from './retention.ts';
 export { chooseSource } from './source-choice.ts';
 export type { SourceCandidate, SourceChoice, SourceRules } from './source-choice.ts';
+export { rdbHeadBytes, readRdbHead } from './rdb-head.ts';
+export type { RdbHead } from './rdb-head.ts';
+export { parseServer, serverText, whyNotReadable } from './server-version.ts';
+export type { ServerVersion } from './server-version.ts';
