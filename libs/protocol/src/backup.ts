@@ -272,3 +272,22 @@ export const restorePointSchema = z
   })
   .meta({ id: 'RestorePoint' });
 export type RestorePoint = z.infer<typeof restorePointSchema>;
+
+/** points/<label>.json: a moment that is kept under a name, such as the one that undoes a rollback. */
+export const safetyPointSchema = z
+  .object({
+    formatVersion: z.literal(1),
+    label: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'must be letters, digits, dots, dashes'),
+    group: plainNameSchema,
+    timeline: timelineIdSchema,
+    /** every byte of the stream before this position */
+    offset: positionSchema,
+    replicationId: replicationIdSchema,
+    /** when the last byte arrived */
+    atMs: z.number(),
+    /** the operation that made it */
+    operation: z.string(),
+    detail: z.string(),
+  })
+  .meta({ id: 'SafetyPoint' });
+export type SafetyPoint = z.infer<typeof safetyPointSchema>;
