@@ -13,6 +13,7 @@ import { createBackupQueue } from './backup-queue.ts';
 import { backupRoutes } from './backup-routes.ts';
 import { createBackupWork } from './backup-work.ts';
 import { createPruner } from './prune.ts';
+import { createBaseStore } from './store-base.ts';
 import { createBackupTaker } from './take-backup.ts';
 import { createUpkeep } from './upkeep.ts';
 import { createBackupVerifier } from './verify-backup.ts';
@@ -42,12 +43,11 @@ export function backupsPart(
     fetchSnapshot,
     credentials,
     repository,
-    prover,
+    bases: createBaseStore({ repository, prover, clock, writer }),
     clock,
     rules: { maxLagBytes: config.maxLagBytes, primaryAllowed: settings.kind === 'single' },
     patienceMs: config.patienceMs,
     copyDeadlineMs: config.copyDeadlineMs,
-    writer,
   });
   const work = createBackupWork({
     operations,

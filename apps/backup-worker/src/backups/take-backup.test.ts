@@ -6,6 +6,7 @@ import { ReplicationLinkError, type FullResync } from '@switchyard/replication-l
 import type { BackupRepository } from '../repository/backup-repository.ts';
 import type { SurveyedNode } from '../source/group-survey.ts';
 import type { Prover } from '../scratch/prover.ts';
+import { createBaseStore, type BaseStore } from './store-base.ts';
 import { createBackupTaker, type BackupTakerOptions } from './take-backup.ts';
 import { temporaryRepository } from '../test-fixtures.ts';
 
@@ -41,6 +42,10 @@ const snapshotOf = (rdb: Readable): FullResync => ({
   close: () => rdb.destroy(),
 });
 
+const clock = manualClock({ unixMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678) });
+const basesOf = (by: Prover): BaseStore =>
+  createBaseStore({ repository, prover: by, clock, writer: 'switchyard test' });
+
 function options(facts: Partial<BackupTakerOptions> = {}): BackupTakerOptions {
   return {
     survey: () => Promise.resolve({ nodes: [replica], problems: [] }),
@@ -48,12 +53,11 @@ function options(facts: Partial<BackupTakerOptions> = {}): BackupTakerOptions {
       Promise.resolve(snapshotOf(Readable.from([Buffer.from('REDIS0010 '), Buffer.from('content')]))),
     credentials: {},
     repository,
-    prover,
-    clock: manualClock({ unixMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678) }),
+    bases: basesOf(prover),
+    clock,
     rules: { maxLagBytes: 10, primaryAllowed: false },
     patienceMs: 0,
     copyDeadlineMs: 1_000,
-    writer: 'switchyard test',
     ...facts,
   };
 }
@@ -117,9 +121,9 @@ describe('createBackupTaker', () => {
       copied = true;
       throw new Error('not reached');
     };
-    await expect(createBackupTaker(options({ prover: noServer, fetchSnapshot }))('main', silent)).rejects.toThrow(
-      'no redis-server',
-    );
+    await expect(
+      createBackupTaker(options({ bases: basesOf(noServer), fetchSnapshot }))('main', silent),
+    ).rejects.toThrow('no redis-server');
     expect(copied).toBe(false);
   });
 
@@ -140,7 +144,7 @@ describe('createBackupTaker', () => {
 
   it('leaves no trace when what was copied does not load', async () => {
     const failing: Prover = { ...prover, load: () => Promise.resolve({ kind: 'broken', problem: 'Short read' }) };
-    expect(await createBackupTaker(options({ prover: failing }))('main', silent)).toMatchObject({
+    expect(await createBackupTaker(options({ bases: basesOf(failing) }))('main', silent)).toMatchObject({
       ok: false,
       error: { code: 'backup_failed', why: ['Short read'] },
     });

@@ -1,13 +1,12 @@
 // How is a backup taken? Copy a replica over the network, store it, load what was stored, and only then call it a backup.
-import { ok, refuse, RefusalError, type Result } from '@switchyard/protocol';
-import { backupFiles, buildManifest, chooseSource, verificationOf } from '@switchyard/backup';
+import type { Result } from '@switchyard/protocol';
+import { chooseSource } from '@switchyard/backup';
 import type { SourceChoice, SourceRules, StoredBackup } from '@switchyard/backup';
-import type { FullResync, SnapshotRequest } from '@switchyard/replication-link';
+import type { FullResync, SnapshotRequest, StreamPosition } from '@switchyard/replication-link';
 import type { Clock } from '@switchyard/runtime';
-import type { BackupDraft, BackupRepository } from '../repository/backup-repository.ts';
+import type { BackupRepository } from '../repository/backup-repository.ts';
 import type { GroupSurvey, SurveyedNode } from '../source/group-survey.ts';
-import type { Prover } from '../scratch/prover.ts';
-import { compressInto, type StoredFile } from '../repository/stored-file.ts';
+import type { BaseStore } from './store-base.ts';
 
 /** Says how far work is: the step's index in its plan. */
 export type Report = (step: number, progress: { readonly fraction?: number; readonly detail?: string }) => void;
@@ -18,14 +17,14 @@ export interface BackupTakerOptions {
   readonly fetchSnapshot: (request: SnapshotRequest) => Promise<FullResync>;
   readonly credentials: Pick<SnapshotRequest, 'username' | 'password'>;
   readonly repository: BackupRepository;
-  readonly prover: Prover;
+  readonly bases: BaseStore;
   readonly clock: Clock;
   readonly rules: SourceRules;
   /** How long to wait for a fit replica. */
   readonly patienceMs: number;
   readonly copyDeadlineMs: number;
-  /** Name and version of this program. */
-  readonly writer: string;
+  /** On which timeline of the archive a place lies; may wait until it is archived. */
+  readonly timelineOf?: (place: StreamPosition, signal: AbortSignal) => Promise<string | undefined>;
 }
 
 /** Takes one full backup of `group`. Refusals are expected outcomes; I/O errors and the signal's reason reject. Leaves no trace unless it succeeds. */
@@ -40,12 +39,12 @@ const askAgainMs = 1_000;
 
 /** A taker of backups. */
 export function createBackupTaker(options: BackupTakerOptions): BackupTaker {
-  const { repository, prover, clock } = options;
+  const { repository, bases } = options;
 
   return async (group, { report, signal }) => {
     report(steps.choose, {});
     // Asked first: without a server to prove it with, the copy would be for nothing.
-    const provenBy = await prover.version(signal);
+    const provenBy = await bases.provenBy(signal);
     const choice = await chooseWithPatience(options, { report, signal });
     if (!choice.ok) return choice;
     const { source } = choice.value;
@@ -56,47 +55,21 @@ export function createBackupTaker(options: BackupTakerOptions): BackupTaker {
     const { host, port } = source;
     const { credentials, copyDeadlineMs: deadlineMs } = options;
     const snapshot = await options.fetchSnapshot({ host, port, ...credentials, deadlineMs, signal });
-    const startedAtMs = clock.unixMs();
-    let draft: BackupDraft | undefined;
     try {
-      draft = await repository.begin(group, startedAtMs);
-      const stored = await copy(snapshot, draft, { report, signal, expectedBytes });
-      const startedProofMs = clock.monotonicMs();
+      const { replicationId, offset, rdb } = snapshot;
+      const drafted = await bases.draft(
+        { group, source, replicationId, offset, rdb },
+        { signal, onBytes: copyReport(report, expectedBytes) },
+      );
       report(steps.prove, { detail: `${provenBy} loads it` });
-      const outcome = await prover.load(draft.dataPath, {
-        rawBytes: stored.rawBytes,
+      return await drafted.publish({
         signal,
-        onFraction: (fraction) => report(steps.prove, { fraction }),
+        timeline: () => options.timelineOf?.({ replicationId, offset }, signal) ?? Promise.resolve(undefined),
+        onProof: (fraction) => report(steps.prove, { fraction }),
+        onWrite: (label) => report(steps.write, { detail: label }),
       });
-      if (outcome.kind === 'broken')
-        return refuse('backup_failed', 'What was copied does not load.', { why: [outcome.problem] });
-      report(steps.write, { detail: draft.label });
-      const finishedAtMs = clock.unixMs();
-      const { replicationId, offset } = snapshot;
-      const manifest = buildManifest({
-        label: draft.label,
-        group,
-        startedAtMs,
-        // A wall clock may be set back while a backup is taken.
-        finishedAtMs: Math.max(startedAtMs, finishedAtMs),
-        source: { host, port, role: source.role === 'primary' ? 'primary' : 'replica', replicationId, offset },
-        server: serverOfSource(source),
-        files: [{ path: backupFiles.data, ...stored, compression: 'zstd' }],
-        keys: outcome.content.keys,
-        digest: outcome.content.digest,
-        writer: `${options.writer}, proven by ${provenBy}`,
-      });
-      if (!manifest.ok) return manifest;
-      const tookMs = Math.round(clock.monotonicMs() - startedProofMs);
-      const verification = verificationOf(manifest.value, outcome, { atMs: finishedAtMs, tookMs });
-      signal.throwIfAborted();
-      const backup = { manifest: manifest.value, verification };
-      await draft.publish(backup);
-      draft = undefined;
-      return ok(backup);
     } finally {
       snapshot.close();
-      await draft?.discard();
     }
   };
 }
@@ -118,30 +91,16 @@ async function chooseWithPatience(
   }
 }
 
-async function copy(
-  snapshot: FullResync,
-  draft: BackupDraft,
-  {
-    report,
-    signal,
-    expectedBytes,
-  }: { readonly report: Report; readonly signal: AbortSignal; readonly expectedBytes: number },
-): Promise<StoredFile> {
-  const onBytes = (rawBytes: number): void =>
+function copyReport(report: Report, expectedBytes: number): (rawBytes: number) => void {
+  return (rawBytes) =>
     report(steps.copy, {
       fraction: expectedBytes === 0 ? 0 : Math.min(0.99, rawBytes / expectedBytes),
       detail: `${(rawBytes / 1_000_000).toFixed(1)} MB copied`,
     });
-  return compressInto(draft.dataPath, snapshot.rdb, { signal, onBytes });
 }
 
 // The size of the next backup is guessed by that of the last one: a streamed data set does not announce its length.
 async function usualSize(repository: BackupRepository, group: string): Promise<number> {
   const { backups } = await repository.list(group);
   return backups[0]?.manifest.files[0]?.rawBytes ?? 0;
-}
-
-function serverOfSource(source: SurveyedNode): NonNullable<SurveyedNode['server']> {
-  if (source.server !== null) return source.server;
-  throw new RefusalError({ code: 'backup_failed', detail: `${source.name} did not say which server it is.` });
 }
