@@ -8,12 +8,20 @@ import { askScratch } from './scratch-client.ts';
 
 /** A place for a server that is not started yet. */
 export interface ScratchPlace {
-  /** Put the data set here before `start`. */
+  /** Put the data set here before `start`; SAVE writes here. */
   readonly dataPath: string;
-  /** Starts the server; resolves once the process runs, which is before it has loaded its data. */
-  start(): Promise<ScratchServer>;
+  /** Where the server will listen. */
+  readonly socketPath: string;
+  /** Starts the server; resolves once the process runs, which is before it has loaded its data. Once only. */
+  start(options?: ScratchStart): Promise<ScratchServer>;
   /** Ends the server if it runs and removes the directory. */
   remove(): Promise<void>;
+}
+
+/** What else it is told. */
+export interface ScratchStart {
+  /** Whom to replicate: a history that we serve, on the loopback interface. By default nobody, as a replica whose primary is never there. */
+  readonly replicaOf?: { readonly port: number; readonly password: string };
 }
 
 /** A running scratch server. */
@@ -29,6 +37,8 @@ export interface ScratchServer {
 const outputLimitChars = 16 * 1024;
 /** More than any server is configured with, so that no data set has a database too many. */
 const databases = 4096;
+
+const longestSilenceSeconds = 86_400;
 
 /** Nothing else in the directory begins like this, so that leftovers can be told from what belongs to others. */
 const directoryPrefix = 'switchyard-scratch-';
@@ -58,13 +68,14 @@ export async function makeScratch(options: {
 
   return {
     dataPath: join(dataDirectory, 'dump.rdb'),
-    start: async () => {
+    socketPath,
+    start: async (told = {}) => {
       let output = '';
       let exit: { code: number | null; killedBy: NodeJS.Signals | null } | undefined;
-      const running = spawn(options.command, serverArguments(dataDirectory, socketPath), {
-        cwd: dataDirectory,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
+      const running = spawn(options.command, ['-'], { cwd: dataDirectory, stdio: ['pipe', 'pipe', 'pipe'] });
+      // Its settings have a password in them, which arguments would show to everybody on the machine.
+      running.stdin.on('error', () => undefined);
+      running.stdin.end(settingsText(dataDirectory, { socketPath, ...told }));
       ended = new Promise((resolve) => {
         running.once('close', (code, killedBy) => {
           exit = { code, killedBy };
@@ -112,7 +123,10 @@ export async function scratchVersion(command: string, signal: AbortSignal): Prom
   return `${output.toLowerCase().includes('valkey') ? 'valkey' : 'redis'} ${version}`;
 }
 
-function serverArguments(dataDirectory: string, socketPath: string): string[] {
+function settingsText(
+  dataDirectory: string,
+  { socketPath, replicaOf }: ScratchStart & { readonly socketPath: string },
+): string {
   const settings: readonly (readonly string[])[] = [
     ['port', '0'],
     ['unixsocket', socketPath],
@@ -124,11 +138,18 @@ function serverArguments(dataDirectory: string, socketPath: string): string[] {
     ['databases', String(databases)],
     ['enable-debug-command', 'yes'],
     // A primary drops keys whose time has come while it loads; a replica leaves that to its primary. Port 0 never answers.
-    ['replicaof', '127.0.0.1', '0'],
+    ['replicaof', '127.0.0.1', String(replicaOf?.port ?? 0)],
+    ...(replicaOf === undefined ? [] : [['masterauth', replicaOf.password]]),
     ['replica-serve-stale-data', 'yes'],
+    // It loads while it receives, and never gives up on us while we read from a slow store.
+    ['repl-diskless-load', 'on-empty-db'],
+    ['repl-timeout', String(longestSilenceSeconds)],
+    // Snapshots are read once, by a neighbour: packing and unpacking them takes longer than writing them.
+    ['rdbcompression', 'no'],
+    ['rdb-save-incremental-fsync', 'no'],
     ['loglevel', 'warning'],
   ];
-  return settings.flatMap(([name = '', ...values]) => [`--${name}`, ...values]);
+  return settings.map((words) => `${words.map((word) => JSON.stringify(word)).join(' ')}\n`).join('');
 }
 
 // The end of a pipe always arrives, also when this process gets SIGKILL. The guard has its own process group, so that Ctrl-C does
