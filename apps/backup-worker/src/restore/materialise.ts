@@ -40,8 +40,8 @@ export interface Materialised {
   readonly point: RestorePoint;
   /** What was started for it. */
   readonly server: BackupManifest['server'];
-  /** Loopback address when `listen` was wished; with this one-time password. */
-  readonly address: { readonly host: string; readonly port: number; readonly password: string } | null;
+  /** Where it listens: a Unix socket that only this user can open, without a password (`connectServer`). */
+  readonly socketPath: string;
   /** How long it took to get there, from the first byte of the base on. */
   readonly tookMs: number;
   /** Fast, whatever the size. */
@@ -76,8 +76,6 @@ export interface MaterialiseProgress {
 export interface MaterialiseWork {
   readonly signal: AbortSignal;
   readonly report?: (progress: MaterialiseProgress) => void;
-  /** Also on a TCP port of the loopback interface. */
-  readonly listen?: boolean;
   /** Waits until nobody else needs the room: for work that has time, such as the daily verification. */
   readonly background?: boolean;
 }
