@@ -1,4 +1,4 @@
-import { layout, segmentRange } from './layout.ts';
+import { coveringRanges, layout, segmentRange } from './layout.ts';
 
 describe('the names of objects', () => {
   it('say the range of a segment, and sort by it', () => {
@@ -19,5 +19,18 @@ describe('the names of objects', () => {
       '9999999999999998-9999999999999999.segment',
     ])
       expect(segmentRange(name)).toBeUndefined();
+  });
+});
+
+describe('coveringRanges', () => {
+  const range = (from: number, to: number): { from: number; to: number } => ({ from, to });
+
+  it('takes a merged piece instead of those inside it, and keeps gaps', () => {
+    expect(coveringRanges([range(20, 30), range(0, 10), range(10, 20), range(0, 20), range(40, 50)])).toEqual([
+      range(0, 20),
+      range(20, 30),
+      range(40, 50),
+    ]);
+    expect(coveringRanges([])).toEqual([]);
   });
 });

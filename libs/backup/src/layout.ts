@@ -40,6 +40,21 @@ export function segmentRange(name: string): { readonly from: number; readonly to
   return Number.isSafeInteger(from) && Number.isSafeInteger(to) && to > from ? { from, to } : undefined;
 }
 
+/**
+ * Of ranges that may lie inside each other, those that are to be read, in order: the longest that begins where the last one ends,
+ * so that of a piece and the merged one that holds it the merged one is taken.
+ */
+export function coveringRanges<T extends { readonly from: number; readonly to: number }>(ranges: readonly T[]): T[] {
+  const covering: T[] = [];
+  let end = -1;
+  for (const range of ranges.toSorted((a, b) => a.from - b.from || b.to - a.to)) {
+    if (range.from < end) continue;
+    covering.push(range);
+    end = range.to;
+  }
+  return covering;
+}
+
 function padded(position: number): string {
   return String(position).padStart(digits, '0');
 }

@@ -38,10 +38,14 @@ export interface GetOptions {
 export interface ObjectStore {
   /** For people and logs, without secrets: a path, or `s3://bucket/prefix at endpoint`. */
   readonly place: string;
+  /** Stores that hold the same objects, in the order to read them in; this one alone when it is left out. */
+  readonly copies?: readonly ObjectStore[];
   /** Makes sure that it can be written to, and removes what an earlier process left half-written. */
   prepare(signal: AbortSignal): Promise<void>;
   /** All objects whose names begin with `prefix`, in the order of their names (by bytes). */
   list(prefix: string, signal: AbortSignal): AsyncIterable<StoredObject>;
+  /** The parts that follow `prefix` (empty or ending in `/`) up to the next `/` in the names of objects, once each, in the order of their bytes. */
+  folders(prefix: string, signal: AbortSignal): Promise<readonly string[]>;
   /** The object as a stream; its errors are ObjectStoreErrors, too. */
   get(name: string, options: GetOptions): Promise<Readable>;
   /** A short object as a whole. Rejects with `refused` when it has more than `mostBytes`. */
