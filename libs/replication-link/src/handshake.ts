@@ -23,6 +23,8 @@ export interface HandshakePlan {
   readonly password?: string;
   /** Ask for the data set alone: the source then keeps no stream buffer for us and cannot cut us off because it overflowed. */
   readonly snapshotOnly?: boolean;
+  /** Where a real replica of ours would be found; the source shows it in its INFO. Without it we announce port 0: nobody can connect back. */
+  readonly announce?: { readonly host: string; readonly port: number };
   /** Continue after this position where the source still can; without it the source sends the whole data set. */
   readonly position?: StreamPosition;
 }
@@ -81,8 +83,7 @@ function commandsOf(plan: HandshakePlan): readonly PlannedCommand[] {
     });
   commands.push(
     { stage: 'ping', command: ['PING'] },
-    // Port 0: nobody can connect back to us. It also marks the row in the source's INFO as not being a real replica.
-    { stage: 'announce', command: ['REPLCONF', 'listening-port', '0'] },
+    { stage: 'announce', command: announcementOf(plan) },
     { stage: 'capabilities', command: ['REPLCONF', 'capa', 'eof', 'capa', 'psync2'] },
   );
   if (plan.snapshotOnly === true) commands.push({ stage: 'snapshot-only', command: ['REPLCONF', 'rdb-only', '1'] });
@@ -90,6 +91,12 @@ function commandsOf(plan: HandshakePlan): readonly PlannedCommand[] {
   // PSYNC names the next byte that is wanted; "? -1" means "I have nothing".
   commands.push({ stage: 'sync', command: ['PSYNC', replicationId, String(offset + 1)] });
   return commands;
+}
+
+function announcementOf({ announce }: HandshakePlan): readonly string[] {
+  // Port 0 also marks the row in the source's INFO as not being a real replica.
+  if (announce === undefined) return ['REPLCONF', 'listening-port', '0'];
+  return ['REPLCONF', 'listening-port', String(announce.port), 'ip-address', announce.host];
 }
 
 function refusalOf(stage: HandshakeStage, line: string): HandshakeAnswer | undefined {

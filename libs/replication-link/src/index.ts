@@ -1,10 +1,18 @@
+export { createCommandScanner } from './command-scanner.ts';
+export type { CommandScanner, CommandScannerStart, ScannedCommand } from './command-scanner.ts';
 export { fetchSnapshot } from './fetch-snapshot.ts';
 export type { SnapshotRequest } from './fetch-snapshot.ts';
+export { followStream } from './follow-stream.ts';
+export type { FollowStreamOptions } from './follow-stream.ts';
 export { createHandshake } from './handshake.ts';
 export { encodeCommand } from './resp.ts';
 export type { Handshake, HandshakeAnswer, HandshakePlan, HandshakeStage, StreamPosition } from './handshake.ts';
+export type { ClientTls } from './replica-socket.ts';
 export { openFullResync } from './replication-link.ts';
 export type { FullResync, ReplicationLinkOptions, SnapshotProgress } from './replication-link.ts';
 export { ReplicationLinkError } from './replication-problem.ts';
 export type { ReplicationProblemCode } from './replication-problem.ts';
 export type { FollowedStream, HistoryServer, ServedHistory, ServedProgress } from './replication-stream.ts';
+export { serveHistory } from './serve-history.ts';
+export type { ServeHistoryOptions, ServerTls } from './serve-history.ts';
+export type { ServedCredentials } from './served-dialogue.ts';

@@ -1,20 +1,29 @@
 // How is one connection to a source opened, watched and ended, so that nothing waits for ever and nothing leaks?
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { ReplicationLinkError } from './replication-problem.ts';
 
 // setTimeout fires at once for anything longer.
 const longestTimerMs = 2 ** 31 - 1;
 
+/** How the source proves who it is, and we to it. Names and formats are those of node:tls (PEM text). */
+export type ClientTls = Pick<
+  ConnectionOptions,
+  'ca' | 'cert' | 'key' | 'passphrase' | 'rejectUnauthorized' | 'servername'
+>;
+
 /** Where the source is and how long it may take. */
 export interface ReplicaSocketOptions {
   readonly host: string;
   readonly port: number;
-  /** Longest wait for the TCP connection. */
+  /** Encrypts the connection; `true` trusts the authorities that this machine trusts. */
+  readonly tls?: boolean | ClientTls;
+  /** Longest wait for the connection (TCP and TLS together). */
   readonly connectTimeoutMs: number;
   /** Longest silence while we are ready to read. Sources send a newline each second while they prepare a data set. */
   readonly idleTimeoutMs: number;
-  /** Longest life of the connection, whatever happens on it; at most 24 days, as for every timer. */
-  readonly deadlineMs: number;
+  /** Longest life of the connection, whatever happens on it; at most 24 days, as for every timer. Without it: as long as it works. */
+  readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -39,7 +48,8 @@ export interface ReplicaSocket {
 /** Starts to connect at once; the listener hears the rest, never before this function has returned. */
 export function openReplicaSocket(options: ReplicaSocketOptions, listener: ReplicaSocketListener): ReplicaSocket {
   const where = `${options.host}:${options.port}`;
-  const socket: Socket = connect({ host: options.host, port: options.port, noDelay: true, keepAlive: true });
+  const secured = options.tls !== undefined && options.tls !== false;
+  const socket: Socket = secured ? openTls(options) : connect(addressOf(options));
   let ended = false;
   let paused = false;
   let connected = false;
@@ -56,13 +66,16 @@ export function openReplicaSocket(options: ReplicaSocketOptions, listener: Repli
     close(new ReplicationLinkError(code, message, { cause }));
 
   const onAbort = (): void => fail('aborted', `The connection to ${where} was given up.`, options.signal?.reason);
-  const deadline = setTimeout(
-    () => fail('deadline_exceeded', `The work with ${where} took longer than ${options.deadlineMs} ms.`),
-    Math.min(options.deadlineMs, longestTimerMs),
-  );
+  const deadline =
+    options.deadlineMs === undefined
+      ? undefined
+      : setTimeout(
+          () => fail('deadline_exceeded', `The work with ${where} took longer than ${options.deadlineMs} ms.`),
+          Math.min(options.deadlineMs, longestTimerMs),
+        );
 
   socket.setTimeout(options.connectTimeoutMs);
-  socket.on('connect', () => {
+  socket.on(secured ? 'secureConnect' : 'connect', () => {
     connected = true;
     socket.setTimeout(options.idleTimeoutMs);
     if (!ended) listener.onConnect();
@@ -101,4 +114,19 @@ export function openReplicaSocket(options: ReplicaSocketOptions, listener: Repli
     },
     close,
   };
+}
+
+function addressOf({ host, port }: ReplicaSocketOptions): {
+  host: string;
+  port: number;
+  noDelay: true;
+  keepAlive: true;
+} {
+  return { host, port, noDelay: true, keepAlive: true };
+}
+
+function openTls(options: ReplicaSocketOptions): Socket {
+  // A server name is a host name by definition (RFC 6066): an address is checked against the certificate without one.
+  const servername = isIP(options.host) === 0 ? { servername: options.host } : {};
+  return connectTls({ ...addressOf(options), ...servername, ...(typeof options.tls === 'object' ? options.tls : {}) });
 }

@@ -1,19 +1,15 @@
-// How does this process become a replica of a Redis or Valkey node for as long as it needs?
-// Joins the handshake, the payload reader and one socket. What is read is handed on with back-pressure: memory stays at a few
-// chunks whatever the size of the data set. Following the stream after the data set (or after +CONTINUE) is not offered yet:
-// the handshake already knows positions, and `payload.rest` is the first byte of that stream.
+// How does this process take the whole data set of a Redis or Valkey node, as a replica would?
+// What is read is handed on with back-pressure: memory stays at a few chunks whatever the size of the data set.
 import { Readable } from 'node:stream';
-import { createHandshake, type HandshakePlan, type HandshakeStage, type StreamPosition } from './handshake.ts';
-import { openReplicaSocket, type ReplicaSocketOptions } from './replica-socket.ts';
+import type { ReplicaSocket } from './replica-socket.ts';
+import { abandoned, openSourceLink, type SourceLinkListener, type SourceLinkOptions } from './source-link.ts';
 import { ReplicationLinkError } from './replication-problem.ts';
-import { createLineReader, encodeCommand } from './resp.ts';
-import { createPayloadReader, type PayloadReader } from './snapshot-payload.ts';
 
 /** Bytes of the data set that wait in memory before the socket is no longer read. */
 const bufferedBytes = 256 * 1024;
 
 /** What to ask of which node; see `HandshakePlan` and `ReplicaSocketOptions` for each field. */
-export interface ReplicationLinkOptions extends Omit<HandshakePlan, 'position'>, ReplicaSocketOptions {
+export interface ReplicationLinkOptions extends Omit<SourceLinkOptions, 'position'> {
   /** Called for each received piece of the data set. `totalBytes` is undefined when the source streams without knowing the length. */
   readonly onProgress?: (progress: SnapshotProgress) => void;
 }
@@ -42,91 +38,77 @@ export interface FullResync {
  */
 export function openFullResync(options: ReplicationLinkOptions): Promise<FullResync> {
   return new Promise((resolve, reject) => {
-    const handshake = createHandshake(options);
-    const lines = createLineReader();
-    let payload: PayloadReader | undefined;
+    const dataSet = createDataSet(() => socket);
     let receivedBytes = 0;
+    let totalBytes: number | undefined;
 
-    const rdb = new Readable({
-      highWaterMark: bufferedBytes,
-      read: () => socket.resume(),
-      destroy: (error, done) => {
+    const listener: SourceLinkListener = {
+      onAgreed: (kind, position) => {
+        if (kind === 'continue')
+          throw new ReplicationLinkError('protocol_error', 'The source continued a stream that was not asked for.');
+        resolve({ ...position, rdb: dataSet.rdb, close: () => socket.close(abandoned('data set')) });
+      },
+      onDataSet: (announcedBytes) => {
+        totalBytes = announcedBytes;
+      },
+      onData: (data) => {
+        receivedBytes += data.length;
+        options.onProgress?.({ receivedBytes, totalBytes });
+        dataSet.push(data);
+      },
+      onDataEnd: () => {
+        dataSet.end();
         socket.close();
-        done(error);
       },
-    });
-    // A caller that gave up before it looked at the stream must not crash the process; readers still hear the error.
-    rdb.on('error', () => undefined);
-
-    const beginPayload = (position: StreamPosition): void => {
-      payload = createPayloadReader();
-      resolve({ ...position, rdb, close: () => socket.close(abandoned()) });
-      takePayload(lines.drain());
-    };
-
-    const takePayload = (chunk: Buffer): void => {
-      if (payload === undefined) return;
-      const { data, rest } = payload.push(chunk);
-      receivedBytes += data.length;
-      if (data.length > 0) {
-        options.onProgress?.({ receivedBytes, totalBytes: payload.totalBytes() });
-        if (!rdb.push(data)) socket.pause();
-      }
-      if (rest === undefined) return;
-      rdb.push(null);
-      socket.close();
-    };
-
-    const takeReplies = (chunk: Buffer): void => {
-      lines.push(chunk);
-      for (let line = lines.next(); line !== undefined; line = lines.next()) {
-        const answer = handshake.receive(line);
-        switch (answer.kind) {
-          case 'send':
-            socket.write(encodeCommand(answer.command));
-            break;
-          case 'full-resync':
-            return beginPayload(answer.position);
-          case 'continue':
-            return socket.close(
-              new ReplicationLinkError('protocol_error', 'The source continued a stream that was not asked for.'),
-            );
-          case 'refused':
-            return socket.close(new ReplicationLinkError(answer.code, answer.detail));
-        }
-      }
-    };
-
-    const socket = openReplicaSocket(options, {
-      onConnect: () => socket.write(encodeCommand(handshake.start())),
-      onData: (chunk) => {
-        try {
-          if (payload === undefined) takeReplies(chunk);
-          else takePayload(chunk);
-        } catch (error) {
-          socket.close(asLinkError(error));
-        }
-      },
+      onStream: () => undefined,
       onEnd: (error) => {
         if (error === undefined) return;
-        reject(payload === undefined ? during(handshake.stage(), error) : error);
-        rdb.destroy(error);
+        reject(error);
+        dataSet.fail(error);
       },
-    });
+    };
+    const socket = openSourceLink(options, listener);
   });
 }
 
-function during(stage: HandshakeStage, error: ReplicationLinkError): ReplicationLinkError {
-  if (error.code !== 'closed_early' && error.code !== 'stalled') return error;
-  return new ReplicationLinkError(error.code, `${error.message} It owed us the answer to ${stage}.`, { cause: error });
+/** A data set as a readable stream that holds its source back. */
+export interface DataSet {
+  readonly rdb: Readable;
+  push(data: Buffer): void;
+  /** It is complete: from now on `rdb` has no influence on the connection. */
+  end(): void;
+  /** No more of it comes: its reader hears why. Without effect when it is complete. */
+  fail(error: ReplicationLinkError): void;
 }
 
-function abandoned(): ReplicationLinkError {
-  return new ReplicationLinkError('aborted', 'The data set was given up by its reader.');
-}
-
-function asLinkError(error: unknown): ReplicationLinkError {
-  if (error instanceof ReplicationLinkError) return error;
-  const detail = error instanceof Error ? error.message : String(error);
-  return new ReplicationLinkError('protocol_error', `The source could not be understood: ${detail}`, { cause: error });
+/** A data set that arrives on `socket()`, which is paused while the reader is slow and closed when the reader gives up. */
+export function createDataSet(socket: () => ReplicaSocket): DataSet {
+  let isComplete = false;
+  const rdb = new Readable({
+    highWaterMark: bufferedBytes,
+    read: () => {
+      if (!isComplete) socket().resume();
+    },
+    destroy: (error, done) => {
+      if (!isComplete) socket().close(abandoned('data set'));
+      done(error);
+    },
+  });
+  // A caller that gave up before it looked at the stream must not crash the process; readers still hear the error.
+  rdb.on('error', () => undefined);
+  return {
+    rdb,
+    push: (data) => {
+      if (!rdb.push(data)) socket().pause();
+    },
+    end: () => {
+      isComplete = true;
+      rdb.push(null);
+      // The last piece may have paused it; whatever follows is held back by its own reader.
+      socket().resume();
+    },
+    fail: (error) => {
+      if (!isComplete) rdb.destroy(error);
+    },
+  };
 }

@@ -9,6 +9,7 @@ export type ReplicationProblemCode =
   | 'closed_early'
   | 'connect_failed'
   | 'deadline_exceeded'
+  | 'history_failed'
   | 'loading'
   | 'no_master_link'
   | 'no_permission'
@@ -27,6 +28,10 @@ const advice: Readonly<Record<ReplicationProblemCode, { readonly next: string; r
   },
   connect_failed: { next: 'Check that the node runs and that its address is reachable from here.', retryable: true },
   deadline_exceeded: { next: 'Raise the deadline, or copy from a node with less data or load.', retryable: true },
+  history_failed: {
+    next: 'Read the cause: what was to be served could not be read. Check the repository, then start again.',
+    retryable: false,
+  },
   loading: { next: 'Wait until the node has loaded its data, or choose another replica.', retryable: true },
   no_master_link: {
     next: 'Choose a replica whose link to its primary is up: this one may hold old data.',

@@ -17,9 +17,12 @@ export interface FollowedStream {
   bytes(): AsyncIterable<Buffer>;
   /** Position after the last byte that arrived. */
   receivedOffset(): number;
-  /** Told to the source with the next acknowledgement (one a second): so far our copy is safe. Without a call nothing is acknowledged. */
+  /**
+   * Told to the source with the next acknowledgement (one a second): so far our copy is safe. Until the first call the source hears
+   * the start offset. Throws `RangeError` for an offset that has not arrived; an older one than before is ignored.
+   */
   acknowledge(offset: number): void;
-  /** Ends it. Without effect when it has ended. */
+  /** Ends it: readers of the stream hear the end, a data set that is not complete fails with `aborted`. Without effect when it has ended. */
   close(): void;
 }
 

@@ -14,6 +14,8 @@ export interface PayloadPart {
 
 /** Separates a data set from what surrounds it, whatever the chunks are. */
 export interface PayloadReader {
+  /** Whether the header has arrived. */
+  hasBegun(): boolean;
   /** Length of the data set when the source announced it; undefined before the header and for streamed data sets. */
   totalBytes(): number | undefined;
   /** Takes received bytes. Throws `snapshot_failed` when the source gives up and `protocol_error` on a bad header. Not to be called after `rest`. */
@@ -46,6 +48,7 @@ export function createPayloadReader(): PayloadReader {
   };
 
   return {
+    hasBegun: () => framing !== undefined,
     totalBytes: () => (framing !== undefined && 'totalBytes' in framing ? framing.totalBytes : undefined),
     push: (chunk) => {
       let bytes = chunk;
