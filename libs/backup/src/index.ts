@@ -1,6 +1,6 @@
 export { restoreWindow, stateOf, viewBackup } from './backup-list.ts';
 export type { BackupPoint, RestoreWindow, StoredBackup } from './backup-list.ts';
-export { layout, segmentRange } from './layout.ts';
+export { coveringRanges, layout, segmentRange } from './layout.ts';
 export { labelFor, labelTimeMs } from './label.ts';
 export { backupFiles, backupSize, buildManifest, readManifest } from './manifest.ts';
 export type { ManifestFacts } from './manifest.ts';
