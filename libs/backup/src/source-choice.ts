@@ -46,7 +46,8 @@ export function chooseSource<C extends SourceCandidate>(
   });
 }
 
-function unfitness(candidate: SourceCandidate, rules: SourceRules): string | undefined {
+/** Why a node is not fit; undefined when it is. */
+export function unfitness(candidate: SourceCandidate, rules: SourceRules): string | undefined {
   const trouble = stateTrouble[candidate.state];
   if (trouble !== undefined) return trouble;
   if (candidate.role === 'primary')

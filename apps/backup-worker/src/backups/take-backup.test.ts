@@ -42,9 +42,9 @@ const snapshotOf = (rdb: Readable): FullResync => ({
   close: () => rdb.destroy(),
 });
 
-const clock = manualClock({ unixMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678) });
+const fixedClock = manualClock({ unixMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678) });
 const basesOf = (by: Prover): BaseStore =>
-  createBaseStore({ repository, prover: by, clock, writer: 'switchyard test' });
+  createBaseStore({ repository, prover: by, clock: fixedClock, writer: 'switchyard test' });
 
 function options(facts: Partial<BackupTakerOptions> = {}): BackupTakerOptions {
   return {
@@ -54,7 +54,7 @@ function options(facts: Partial<BackupTakerOptions> = {}): BackupTakerOptions {
     credentials: {},
     repository,
     bases: basesOf(prover),
-    clock,
+    clock: fixedClock,
     rules: { maxLagBytes: 10, primaryAllowed: false },
     patienceMs: 0,
     copyDeadlineMs: 1_000,
