@@ -118,6 +118,11 @@ export const replicationConfig = {
     optional: true,
     doc: 'Unix socket of the Docker engine, to read the same lines of nodes and Sentinels in containers. Whoever may use that socket rules the machine: mount it through a proxy that allows GET /containers only.',
   }),
+  backupUrl: setting.url({
+    env: 'SWITCHYARD_REPLICATION_BACKUP_URL',
+    optional: true,
+    doc: 'The backup-worker that gives a node its data out of a backup; by default one of those that the catalog lists.',
+  }),
   stateDir: setting.string({
     env: 'SWITCHYARD_STATE_DIR',
     default: '.switchyard/state/replication-manager',

@@ -14,6 +14,7 @@ import { noFindings, withFindings } from '@switchyard/replication';
 import type { Clock, Component, Health, Logger, Metrics } from '@switchyard/runtime';
 import { createEnforcement, type Enforcement, type EnforcementSettings } from './enforcer/enforcer-parts.ts';
 import { createEarlyPrimary } from './enforcer/early-primary.ts';
+import type { BackupWorkers } from './backups/backup-workers.ts';
 import { createClusterMemory } from './cluster/cluster-memory.ts';
 import { createClusterObserver } from './cluster/cluster-observer.ts';
 import { createClusterVerification, type ClusterVerification } from './cluster/cluster-verification.ts';
@@ -60,6 +61,7 @@ export interface GroupSurroundings {
   /** The control plane's own Redis: what is shared with other managers goes there; nothing depends on it. */
   readonly redis: Redis;
   readonly instanceId: string;
+  readonly backups: BackupWorkers;
   readonly operations: RedisOperations;
   readonly stateDir: string;
   readonly pollMs: number;
@@ -135,6 +137,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     tools,
     health: healthPolicy,
     consistency,
+    backups: surroundings.backups,
     maintenance: () => maintenance.why(),
     view: () => watch.view(),
   });

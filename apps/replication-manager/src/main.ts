@@ -11,6 +11,7 @@ import {
 } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { bootLockRoutes } from './boot-lock/boot-lock-routes.ts';
+import { createBackupWorkers } from './backups/backup-workers.ts';
 import { clusterRoutes } from './cluster/cluster-routes.ts';
 import { replicationConfig } from './config.ts';
 import { groupRoutes } from './groups/group-routes.ts';
@@ -39,6 +40,7 @@ await runService('replication-manager', ({ name, env, clock, logger, metrics, he
   const groups = createGroups(main, {
     redis,
     instanceId,
+    backups: createBackupWorkers({ store, url: config.backupUrl, clock, logger }),
     operations,
     stateDir: config.stateDir,
     pollMs: config.pollMs,

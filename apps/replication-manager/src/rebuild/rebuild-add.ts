@@ -1,5 +1,5 @@
 // How does a server become a replica of the group? Looked at first, protected while it copies, compared, seen by the Sentinels.
-import { ok, refuse, type Operation, type RedisNodeView, type Result } from '@switchyard/protocol';
+import { ok, refuse, type Operation, type RedisNodeView, type RestoreTarget, type Result } from '@switchyard/protocol';
 import {
   addPlan,
   addressKey,
@@ -10,10 +10,12 @@ import {
   type Endpoint,
 } from '@switchyard/replication';
 import type { RedisNodeAdmin } from '@switchyard/redis';
-import { followSync } from '../consistency/full-resync.ts';
+import { followSync, type SyncOutcome } from '../consistency/full-resync.ts';
 import { surveyCandidate } from './rebuild-candidate.ts';
 import { forgetNode, seenBySentinels } from './rebuild-sentinels.ts';
-import { copyDeadlineMs, copyText, intoService } from './rebuild-work.ts';
+import { copyDeadlineMs } from './rebuild-limits.ts';
+import { seedNode, seedStep, workerCheck } from './rebuild-seed.ts';
+import { copyText, intoService } from './rebuild-work.ts';
 import type { Rebuilds } from './rebuild.ts';
 import type { OperationRun } from '../redis-operations.ts';
 
@@ -27,6 +29,8 @@ export interface AddRequest {
   readonly confirmed: boolean;
   /** It takes the place of this node, which the Sentinels then forget. */
   readonly forget?: RedisNodeView;
+  /** It is filled from a backup of this moment first. */
+  readonly backup?: RestoreTarget | undefined;
 }
 
 /** What would be done. Changes nothing. */
@@ -39,7 +43,8 @@ export const beginAdd = async (rebuilds: Rebuilds, request: AddRequest): Promise
   const held = await tools.gate.begin(`adding ${addressKey(request.at)}`);
   if (!held.ok) return held;
   const plan = await planAdd(rebuilds, request);
-  const refusal = planRefusal(plan.checks, request.confirmed);
+  const checks = [...plan.checks, ...(request.backup === undefined ? [] : [await workerCheck(rebuilds)])];
+  const refusal = planRefusal(checks, request.confirmed);
   const { source } = plan;
   if (refusal !== null || source === null) {
     held.value.release();
@@ -51,6 +56,7 @@ export const beginAdd = async (rebuilds: Rebuilds, request: AddRequest): Promise
     subject: `${tools.definition.name}/${request.at.name}`,
     steps: [
       'protect',
+      ...(request.backup === undefined ? [] : [seedStep]),
       'copy',
       'compare',
       'back in service',
@@ -78,7 +84,6 @@ interface Work {
 const add = async (rebuilds: Rebuilds, work: Work): Promise<Result<Readonly<Record<string, unknown>>>> => {
   const { request, source, run, plan } = work;
   const { at } = request;
-  const { tools } = rebuilds;
   const primary = rebuilds.group().view.primary;
   const shown = rebuilds.show(at, `it copies everything from ${source.name}`);
   const [replica, from] = [rebuilds.connect(at), rebuilds.connect(source)];
@@ -90,26 +95,23 @@ const add = async (rebuilds: Rebuilds, work: Work): Promise<Result<Readonly<Reco
     run.step('protect', 'done', 'its replica-priority is 0: an empty node must not be promoted');
     const moved = primary === null ? null : rebuilds.stillLed(primary);
     if (moved !== null) return { ok: false, error: moved };
-    run.step('copy', 'running');
-    await replica.call('REPLICAOF', source.host, source.port);
-    const copied = await followSync({
-      replica,
-      primary: from,
-      clock: tools.clock,
-      signal: run.signal,
-      deadlineMs: copyDeadlineMs,
-      onProgress: ({ percent, etaSeconds, detail }) => {
-        run.progress(percent * 0.85, etaSeconds);
-        run.step('copy', 'running', detail);
-        shown.tell(`it copies everything: ${detail}`);
-      },
-      recheck: () => (primary === null ? null : rebuilds.stillLed(primary)),
-    });
+    const { backup } = request;
+    const copied =
+      backup === undefined
+        ? await copy(rebuilds, { work, replica, from, tell: (said: string) => shown.tell(said) })
+        : await seedNode(rebuilds, {
+            node: at,
+            source,
+            to: backup,
+            run,
+            replica,
+            from,
+            tell: (said: string) => shown.tell(said),
+          });
     if (!copied.ok) {
-      run.step('copy', 'failed', copied.error.detail);
-      return { ok: false, error: { ...copied.error, why: [await unfollow(rebuilds, { replica, from, at })] } };
+      const why = [...(copied.error.why ?? []), await unfollow(rebuilds, { replica, from, at })];
+      return { ok: false, error: { ...copied.error, why } };
     }
-    run.step('copy', 'done', copyText(copied.value));
     const inService = await intoService(rebuilds, { node: at, source, run, copied: copied.value });
     if (!inService.ok) return inService;
     const kept = await rewriteConfig(replica);
@@ -122,6 +124,37 @@ const add = async (rebuilds: Rebuilds, work: Work): Promise<Result<Readonly<Reco
     replica.close();
     from.close();
   }
+};
+
+const copy = async (
+  rebuilds: Rebuilds,
+  copying: {
+    readonly work: Work;
+    readonly replica: RedisNodeAdmin;
+    readonly from: RedisNodeAdmin;
+    readonly tell: (reason: string) => void;
+  },
+): Promise<Result<SyncOutcome>> => {
+  const { work, replica, from, tell } = copying;
+  const { source, run } = work;
+  const primary = rebuilds.group().view.primary;
+  run.step('copy', 'running');
+  await replica.call('REPLICAOF', source.host, source.port);
+  const copied = await followSync({
+    replica,
+    primary: from,
+    clock: rebuilds.tools.clock,
+    signal: run.signal,
+    deadlineMs: copyDeadlineMs,
+    onProgress: ({ percent, etaSeconds, detail }) => {
+      run.progress(percent * 0.85, etaSeconds);
+      run.step('copy', 'running', detail);
+      tell(`it copies everything: ${detail}`);
+    },
+    recheck: () => (primary === null ? null : rebuilds.stillLed(primary)),
+  });
+  run.step('copy', copied.ok ? 'done' : 'failed', copied.ok ? copyText(copied.value) : copied.error.detail);
+  return copied;
 };
 
 /** It has to log in at whom it follows, now and after each failover. */

@@ -1,13 +1,13 @@
 // How is a node rebuilt? Unattended, from whom it follows: protected from promotion, copied anew, compared, and only then back in service.
-import { ok, refuse, type Operation, type RedisNodeView, type Result } from '@switchyard/protocol';
+import { ok, refuse, type Operation, type RedisNodeView, type RestoreTarget, type Result } from '@switchyard/protocol';
 import { planRefusal, rebuildPlan, sameAddress, type Endpoint, type RebuildPlan } from '@switchyard/replication';
 import { fullResync, type SyncOutcome } from '../consistency/full-resync.ts';
 import type { HeldGate } from '../switchover/operation-gate.ts';
+import { copyDeadlineMs } from './rebuild-limits.ts';
+import { followAgain, seedNode, seedStep, workerCheck } from './rebuild-seed.ts';
 import type { Rebuilds } from './rebuild.ts';
 import type { OperationRun } from '../redis-operations.ts';
 
-/** A copy that takes longer is told as failed; the node goes on by itself. */
-export const copyDeadlineMs = 2 * 3_600_000;
 const verifyDeadlineMs = 600_000;
 /** Of more keys than that a sample is compared; all of them with POST .../check. */
 const sampling = { above: 100_000, keys: 20_000 };
@@ -22,20 +22,23 @@ export interface RebuildRequest {
   readonly confirmed: boolean;
   /** Compare every key afterwards, not a sample of many. */
   readonly compareAll: boolean;
+  /** Out of a backup, and of which moment, instead of from the primary. */
+  readonly backup?: RestoreTarget | undefined;
 }
 
 /** Begins to rebuild `node`. */
 export const beginRebuild = async (
   rebuilds: Rebuilds,
   node: RedisNodeView,
-  { confirmed, compareAll }: RebuildRequest,
+  { confirmed, compareAll, backup }: RebuildRequest,
 ): Promise<Result<Operation>> => {
   const { tools } = rebuilds;
   const held = await tools.gate.begin(`rebuild of ${node.name}`);
   if (!held.ok) return held;
   // With the gate closed nobody of ours changes the group any more: what is decided now holds.
   const plan = rebuildPlan(node, rebuilds.group());
-  const refusal = planRefusal(plan.checks, confirmed);
+  const checks = [...plan.checks, ...(backup === undefined ? [] : [await workerCheck(rebuilds)])];
+  const refusal = planRefusal(checks, confirmed);
   if (refusal !== null || plan.source === null) {
     held.value.release();
     return refusal === null ? refuse('no_primary', 'there is nobody to copy from') : { ok: false, error: refusal };
@@ -45,8 +48,8 @@ export const beginRebuild = async (
   const begun = tools.operations.begin({
     kind: 'rebuild',
     subject: `${tools.definition.name}/${node.name}`,
-    steps: ['protect', 'copy', 'compare', 'back in service'],
-    work: (run) => rebuild(rebuilds, { plan, source, run, held: held.value, compareAll }),
+    steps: ['protect', ...(backup === undefined ? [] : [seedStep]), 'copy', 'compare', 'back in service'],
+    work: (run) => rebuild(rebuilds, { plan, source, run, held: held.value, compareAll, backup }),
   });
   if (!begun.ok) held.value.release();
   return begun;
@@ -60,9 +63,10 @@ const rebuild = async (
     readonly run: OperationRun;
     readonly held: HeldGate;
     readonly compareAll: boolean;
+    readonly backup: RestoreTarget | undefined;
   },
 ): Promise<Result<Readonly<Record<string, unknown>>>> => {
-  const { plan, source, run, held, compareAll } = work;
+  const { plan, source, run, held, compareAll, backup } = work;
   const { node } = plan;
   const primary = rebuilds.group().view.primary;
   const shown = rebuilds.show(node, `it copies everything anew from ${source.name}`);
@@ -73,6 +77,15 @@ const rebuild = async (
     run.step('protect', 'done', 'its replica-priority is 0: Sentinel does not promote it');
     const moved = primary === null ? null : rebuilds.stillLed(primary);
     if (moved !== null) return { ok: false, error: moved };
+    if (backup !== undefined) {
+      const seeding = { node, source, to: backup, run, replica, from, tell: (said: string) => shown.tell(said) };
+      const seeded = await seedNode(rebuilds, seeding);
+      if (!seeded.ok) {
+        const why = [...(seeded.error.why ?? []), await followAgain(replica, source)];
+        return { ok: false, error: { ...seeded.error, why } };
+      }
+      return await intoService(rebuilds, { node, source, run, copied: seeded.value, compareAll });
+    }
     run.step('copy', 'running');
     const copied = await fullResync({
       replica,

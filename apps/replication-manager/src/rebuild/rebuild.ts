@@ -17,6 +17,7 @@ import type { RedisNodeAdmin } from '@switchyard/redis';
 import type { Consistency } from '../consistency/consistency.ts';
 import type { GroupLook, GroupPart, GroupTools } from '../group-part.ts';
 import type { HealthPolicy } from '../health-policy/health-policy.ts';
+import type { BackupWorkers } from '../backups/backup-workers.ts';
 import { createGuards, type Guard, type Guards } from './rebuild-guard.ts';
 
 /** What work on the nodes of a group needs. */
@@ -25,6 +26,7 @@ export interface Rebuilds {
   readonly tools: GroupTools;
   readonly guards: Guards;
   readonly consistency: Pick<Consistency, 'check'>;
+  readonly backups: BackupWorkers;
   /** The group as it is now. */
   group(): PlanGroup;
   /** Shows the node as one that is worked on, until `done` is called. */
@@ -40,6 +42,7 @@ export interface RebuildOptions {
   readonly tools: GroupTools;
   readonly health: Pick<HealthPolicy, 'input'>;
   readonly consistency: Pick<Consistency, 'check'>;
+  readonly backups: BackupWorkers;
   /** Why requested work has to wait; null = it has not. */
   readonly maintenance: () => string | null;
   readonly view: () => RedisGroupView;
@@ -49,7 +52,8 @@ const questionMs = 2_000;
 const guardsFile = 'rebuild.json';
 
 /** The rebuilds of one group. */
-export const createRebuilds = ({ tools, health, consistency, maintenance, view }: RebuildOptions): Rebuilds => {
+export const createRebuilds = (options: RebuildOptions): Rebuilds => {
+  const { tools, health, consistency, backups, maintenance, view } = options;
   const { gate, definition } = tools;
   const guards = createGuards(tools, join(tools.stateDir, guardsFile));
   const shown = new Map<string, { readonly node: Endpoint; reason: string }>();
@@ -89,6 +93,7 @@ export const createRebuilds = ({ tools, health, consistency, maintenance, view }
     tools,
     guards,
     consistency,
+    backups,
     group: () => ({
       observation: tools.observer.observe(),
       view: view(),

@@ -1,11 +1,20 @@
 // Which endpoints change who belongs to a group? Rebuild, add and remove replicas; each with a dry run that shows what was looked at.
 import { route, type Reply, type Route } from '@switchyard/http';
-import { redisGroupNameSchema, refuse, type RedisNodeView, type Refusal, type Result } from '@switchyard/protocol';
+import {
+  redisGroupNameSchema,
+  refuse,
+  restoreTargetSchema,
+  type RedisNodeView,
+  type Refusal,
+  type RestoreTarget,
+  type Result,
+} from '@switchyard/protocol';
 import {
   addressKey,
   planRefusal,
   rebuildPlan,
   removePlan,
+  type Address,
   type Endpoint,
   type PlanCheck,
 } from '@switchyard/replication';
@@ -16,6 +25,7 @@ import type { Groups } from '../groups/groups.ts';
 import { onlyObserved } from '../health-policy/health-policy-routes.ts';
 import { beginAdd, planAdd, type AddRequest } from './rebuild-add.ts';
 import { beginRemove } from './rebuild-remove.ts';
+import { workerCheck } from './rebuild-seed.ts';
 import { beginRebuild } from './rebuild-work.ts';
 import { answerOperation, operationResponses, waitQuery } from '../redis-operation-routes.ts';
 import type { RedisOperations } from '../redis-operations.ts';
@@ -42,8 +52,8 @@ const dryRun = z.boolean().default(false);
 const rebuildBody = z
   .strictObject({
     from: z.enum(['primary', 'backup']).default('primary'),
-    /** A fresh, empty server takes the place of the node. */
-    to: addressSchema.optional(),
+    /** An address: a fresh, empty server takes the place of the node. From a backup also a moment, as restores take it; now unless given. */
+    to: z.union([addressSchema, restoreTargetSchema]).optional(),
     /** With `to`: the Sentinels forget the node that was replaced. */
     forget: z.boolean().default(false),
     /** Afterwards: a sample when there are many keys, or every key, which takes longer. */
@@ -147,17 +157,20 @@ const rebuild = async (asked: {
   readonly waitMs: number;
 }): Promise<Reply> => {
   const { group, operations, node, body, waitMs } = asked;
-  if (body.from === 'backup') {
-    return refuse('not_implemented', 'a rebuild from a backup is not there yet', {
-      next: 'leave "from" out: the node copies from the primary',
+  const { address, moment } = placeAndMoment(body.to);
+  if (moment !== undefined && body.from !== 'backup') {
+    return refuse('invalid_input', 'only a rebuild from a backup has a moment', {
+      next: 'add "from": "backup", or give the address of a fresh server in "to"',
     }).error;
   }
+  const backup: RestoreTarget | undefined = body.from === 'backup' ? (moment ?? { time: 'now' }) : undefined;
   const confirmed = body.confirm === node.name;
-  if (body.to !== undefined) {
+  if (address !== undefined) {
     if (node.role === 'primary') return primaryRefusal(node);
-    const at: Endpoint = { ...body.to, name: addressKey(body.to) };
+    const at: Endpoint = { ...address, name: addressKey(address) };
     const request: AddRequest = {
       at,
+      backup,
       of: null,
       confirmed: body.confirm === addressKey(at),
       ...(body.forget ? { forget: node } : {}),
@@ -166,14 +179,23 @@ const rebuild = async (asked: {
   }
   if (body.dryRun) {
     const plan = rebuildPlan(node, group.rebuilds.group());
-    return dryReply(group, { ...plan, confirmed });
+    const checks = [...plan.checks, ...(backup === undefined ? [] : [await workerCheck(group.rebuilds)])];
+    return dryReply(group, { ...plan, checks, confirmed });
   }
   if (!group.tools.manages) return onlyObserved(group.definition.name);
   return answerOperation(
     operations,
-    await beginRebuild(group.rebuilds, node, { confirmed, compareAll: body.compare === 'all' }),
+    await beginRebuild(group.rebuilds, node, { confirmed, compareAll: body.compare === 'all', backup }),
     waitMs,
   );
+};
+
+type RebuildTo = z.output<typeof rebuildBody>['to'];
+
+/** `to` names one or the other. */
+const placeAndMoment = (to: RebuildTo): { readonly address?: Address; readonly moment?: RestoreTarget } => {
+  if (to === undefined) return {};
+  return 'host' in to ? { address: to } : { moment: to };
 };
 
 const add = async (asked: {
@@ -205,7 +227,8 @@ const beginOrPlan = async (asked: {
   const { group, operations, request, dryRun: dry, waitMs } = asked;
   if (dry) {
     const plan = await planAdd(group.rebuilds, request);
-    return dryReply(group, { ...plan, confirmed: request.confirmed });
+    const checks = [...plan.checks, ...(request.backup === undefined ? [] : [await workerCheck(group.rebuilds)])];
+    return dryReply(group, { ...plan, checks, confirmed: request.confirmed });
   }
   if (!group.tools.manages) return onlyObserved(group.definition.name);
   return answerOperation(operations, await beginAdd(group.rebuilds, request), waitMs);
