@@ -1,11 +1,21 @@
 // How does one data set differ from another? What a rollback would do to every key that is there now, seen on two throw-away servers,
 // so that nothing that lives is slowed down.
 //
-// Value and time to live of a key are compared by the server's own digest (DEBUG DIGEST-VALUE) and PEXPIRETIME. First each key of the
-// target is looked for in the present data, then each present one in the target: bounded memory, whatever the number of keys. A key whose
-// time has come counts as gone on both sides, as it would for a client.
+// First each key of the target is looked for in the present data, then each present one in the target: bounded memory, whatever the
+// number of keys. Times to live are compared by PEXPIRETIME, values by the checksum of their DUMP; where that differs, the same content
+// may be stored in another form (the order of a set is by chance), and the server's own digest decides (DEBUG DIGEST-VALUE, ten times
+// slower). A key whose time has come counts as gone on both sides, as it would for a client.
 import type { DataDiff } from '@switchyard/protocol';
-import { databasesOf, presenceOf, scanKeys, statesOf, type Asks, type Place } from './key-batches.ts';
+import {
+  databasesOf,
+  digestsOf,
+  presenceOf,
+  scanKeys,
+  statesOf,
+  type Asks,
+  type KeyNumbers,
+  type Place,
+} from './key-batches.ts';
 import { keyName } from './key-name.ts';
 
 /** What to compare. */
@@ -50,49 +60,45 @@ export async function compareData(comparison: Comparison): Promise<DataDiff> {
     onFraction?.(Math.min(1, seen / expected));
   };
   for (const database of new Set([...wanted.keys(), ...present.keys()])) {
-    const now: Place = { server: comparison.now, database, signal };
-    const target: Place = { server: comparison.target, database, signal };
+    const isLasting = (present.get(database)?.expires ?? 0) === 0 && (wanted.get(database)?.expires ?? 0) === 0;
+    const now: Place = { server: comparison.now, database, isLasting, signal };
+    const target: Place = { server: comparison.target, database, isLasting, signal };
     if (mode === 'counts') {
-      for await (const { names } of scanKeys(now, match, async () => null)) count('now', names.length);
-      for await (const { names } of scanKeys(target, match, async () => null)) count('target', names.length);
+      const sizeOf = (names: readonly Buffer[]): Promise<number> => Promise.resolve(names.length);
+      for await (const keys of scanKeys(now, match, sizeOf)) count('now', keys);
+      for await (const keys of scanKeys(target, match, sizeOf)) count('target', keys);
       continue;
     }
     const both = async (names: readonly Buffer[]) => {
       const [there, here] = await Promise.all([statesOf(target, names), statesOf(now, names)]);
-      return { there, here };
+      const inBoth = (at: number): boolean => there.has(at) && here.has(at);
+      const unsure = pick(names, (at) => inBoth(at) && there.sameTime(here, at) && !there.sameForm(here, at));
+      const digests = unsure.length === 0 ? [] : await Promise.all([digestsOf(target, unsure), digestsOf(now, unsure)]);
+      return {
+        there: countOf(names, (at) => there.has(at)),
+        added: pick(names, (at) => there.has(at) && !here.has(at)),
+        changed: [
+          ...pick(names, (at) => inBoth(at) && !there.sameTime(here, at)),
+          ...pick(unsure, (at) => digests[0]?.[at] !== digests[1]?.[at]),
+        ],
+      };
     };
-    for await (const { names, found } of scanKeys(target, match, both)) {
-      const { there, here } = found;
-      count(
-        'target',
-        countOf(names, (at) => there.has(at)),
-      );
-      await tally.add(
-        'added',
-        database,
-        pick(names, (at) => there.has(at) && !here.has(at)),
-      );
-      await tally.add(
-        'changed',
-        database,
-        pick(names, (at) => there.has(at) && here.has(at) && !there.same(here, at)),
-      );
+    for await (const { there, added, changed } of scanKeys(target, match, both)) {
+      count('target', there);
+      await tally.add('added', database, added);
+      await tally.add('changed', database, changed);
     }
-    const presence = async (names: readonly Buffer[]) => {
-      const [there, here] = await Promise.all([presenceOf(target, names), presenceOf(now, names)]);
-      return { there, here };
+    const onlyHere = async (names: readonly Buffer[]) => {
+      const there = await presenceOf(target, names);
+      const missing = pick(names, (at) => !there.has(at));
+      // Its time may have come on both sides since it was found.
+      const here = missing.length === 0 ? undefined : await presenceOf(now, missing);
+      const removed = pick(missing, (at) => here?.has(at) === true);
+      return { here: names.length - missing.length + removed.length, removed };
     };
-    for await (const { names, found } of scanKeys(now, match, presence)) {
-      const { there, here } = found;
-      count(
-        'now',
-        countOf(names, (at) => here.has(at)),
-      );
-      await tally.add(
-        'removed',
-        database,
-        pick(names, (at) => here.has(at) && !there.has(at)),
-      );
+    for await (const { here, removed } of scanKeys(now, match, onlyHere)) {
+      count('now', here);
+      await tally.add('removed', database, removed);
     }
   }
   onFraction?.(1);
@@ -126,8 +132,8 @@ function createTally(onKeys: Comparison['onKeys']): Tally {
   };
 }
 
-function sumOf(counts: ReadonlyMap<number, number>): number {
-  return [...counts.values()].reduce((sum, keys) => sum + keys, 0);
+function sumOf(counts: ReadonlyMap<number, KeyNumbers>): number {
+  return [...counts.values()].reduce((sum, { keys }) => sum + keys, 0);
 }
 
 function countOf(names: readonly Buffer[], isWanted: (at: number) => boolean): number {
