@@ -1,3 +1,13 @@
+export { archiverState, stepArchiver } from './archiver.ts';
+export type {
+  ArchivePlace,
+  ArchiverAction,
+  ArchiverInput,
+  ArchiverRules,
+  ArchiverState,
+  ArchiverStep,
+  ArchiverWait,
+} from './archiver.ts';
 export { restoreWindow, stateOf, viewBackup } from './backup-list.ts';
 export type { BackupPoint, RestoreWindow, StoredBackup } from './backup-list.ts';
 export { coveringRanges, layout, segmentRange } from './layout.ts';
@@ -21,6 +31,15 @@ export {
 export type { OperationRecord, PlannedStep, StepRecord } from './operation.ts';
 export { createNotableEvents, withoutRepeats } from './notable-events.ts';
 export type { NotableEvents, NotableEventsOptions, SeenCommand } from './notable-events.ts';
+export { viewArchive } from './archive-view.ts';
+export type { ArchiveContent, ArchiveView, FollowedUntil, SegmentSummary, TimelineView } from './archive-view.ts';
+export type { ArchiveAnswer, ArchiveQuest, ArchiveRead } from './archive-reads.ts';
+export { locate } from './locate.ts';
+export { parseMoment } from './moment.ts';
+export { restorableRanges } from './restorable.ts';
+export type { LocatedPoint, RestorableRange } from './restorable.ts';
+export { archiveEvents, archiveWindow } from './window.ts';
+export type { ArchiveWindow, WindowEvent, WindowGap, WindowPoint, WindowTimeline } from './window.ts';
 export { differences, keyCounts, verificationOf } from './proof.ts';
 export type { LoadedContent, ProofOutcome } from './proof.ts';
 export { planRetention } from './retention.ts';
@@ -31,3 +50,7 @@ export { rdbHeadBytes, readRdbHead } from './rdb-head.ts';
 export type { RdbHead } from './rdb-head.ts';
 export { parseServer, serverText, whyNotReadable } from './server-version.ts';
 export type { ServerVersion } from './server-version.ts';
+export { planMerges, thinTimes } from './segment-merge.ts';
+export type { MergeableSegment, MergeRules } from './segment-merge.ts';
+export { canContinue, chooseStreamSource } from './stream-source.ts';
+export type { HeldPlace, NodeHistory, StreamCandidate, StreamChoice, StreamRules } from './stream-source.ts';
