@@ -2,7 +2,8 @@ import { manualClock } from '@switchyard/testing';
 import { chooseSource } from '@switchyard/backup';
 import { RedisNodeError } from '@switchyard/redis';
 import type { GroupProbe } from './group-probe.ts';
-import { createGroupSurvey, serverOf } from './group-survey.ts';
+import { createGroupSurvey } from './group-survey.ts';
+import { nodeFactsOf, serverOf } from './node-facts.ts';
 
 const sentinelSettings = {
   kind: 'sentinel',
@@ -93,5 +94,38 @@ describe('serverOf', () => {
     });
     expect(serverOf('redis_version:7.0.15\r\n')).toEqual({ kind: 'redis', version: '7.0.15' });
     expect(serverOf('nothing')).toBeNull();
+  });
+});
+
+describe('nodeFactsOf', () => {
+  it('reads where a node can go on, the history before a promotion, what it is busy with and its memory', () => {
+    const info = [
+      'redis_version:7.0.15',
+      'used_memory_rss:500',
+      'total_system_memory:4000',
+      'maxmemory:0',
+      'rdb_bgsave_in_progress:0',
+      'aof_rewrite_in_progress:1',
+      `master_replid:${replicationId}`,
+      `master_replid2:${'b'.repeat(40)}`,
+      'master_repl_offset:900',
+      'second_repl_offset:601',
+      'repl_backlog_active:1',
+      'repl_backlog_first_byte_offset:101',
+      '',
+    ].join('\r\n');
+    expect(nodeFactsOf(info)).toMatchObject({
+      history: {
+        replicationId,
+        offset: 900,
+        previous: { replicationId: 'b'.repeat(40), sharedUntil: 600 },
+        continuesFrom: 100,
+      },
+      isBusy: true,
+      memory: { usedBytes: 500, machineBytes: 4_000, limitBytes: null },
+    });
+    expect(nodeFactsOf('nothing')).toEqual({ server: null, history: null, isBusy: false, memory: null });
+    const never = info.replace('b'.repeat(40), '0'.repeat(40)).replace('active:1', 'active:0');
+    expect(nodeFactsOf(never).history).toMatchObject({ previous: null, continuesFrom: null });
   });
 });

@@ -1,7 +1,7 @@
 // Which nodes does the group have at this moment, and how are they? Sentinels name them, INFO describes them; nothing is cached,
 // because a backup must not rest on what was true before a failover.
 import type { BackupManifest } from '@switchyard/protocol';
-import type { SourceCandidate } from '@switchyard/backup';
+import type { StreamCandidate } from '@switchyard/backup';
 import {
   addressKey,
   defaultLimits,
@@ -14,11 +14,14 @@ import type { Address, Failure, NodeObservation, SentinelObservation } from '@sw
 import { RedisNodeError, type RedisSettings } from '@switchyard/redis';
 import type { Clock } from '@switchyard/runtime';
 import type { GroupProbe } from './group-probe.ts';
+import { nodeFactsOf, nothingSaid, type NodeFacts, type NodeMemory } from './node-facts.ts';
 import { textOf } from '../system-error.ts';
 
 /** A node with the server that it runs; null when it did not answer. */
-export interface SurveyedNode extends SourceCandidate {
+export interface SurveyedNode extends StreamCandidate {
   readonly server: BackupManifest['server'] | null;
+  /** What a copy costs it; null when it did not say. */
+  readonly memory: NodeMemory | null;
 }
 
 /** The group now. */
@@ -26,6 +29,8 @@ export interface GroupSurvey {
   readonly nodes: readonly SurveyedNode[];
   /** What is wrong with the group, one a line. */
   readonly problems: readonly string[];
+  /** A failover is under way, as a Sentinel or the primary says. */
+  readonly isInFailover: boolean;
 }
 
 /** Why a group of this kind is not backed up; null when it is. */
@@ -42,7 +47,7 @@ export function createGroupSurvey(options: {
 }): () => Promise<GroupSurvey> {
   const { settings, probe, clock } = options;
   return async () => {
-    if (settings.kind === 'cluster') return { nodes: [], problems: [NO_CLUSTER] };
+    if (settings.kind === 'cluster') return { nodes: [], problems: [NO_CLUSTER], isInFailover: false };
     const sentinels =
       settings.kind === 'single'
         ? []
@@ -54,21 +59,15 @@ export function createGroupSurvey(options: {
       // All answers are from this survey, so none is stale.
       { nowMs: clock.monotonicMs(), limits: { ...defaultLimits, staleAfterMs: Number.MAX_SAFE_INTEGER } },
     );
-    const servers = new Map(nodes.map(({ observation, server }) => [observation.name, server]));
+    const said = new Map(nodes.map(({ observation, more }) => [observation.name, more]));
     return {
-      nodes: facts.nodes.map((node) => ({ ...node, server: servers.get(node.name) ?? null })),
+      nodes: facts.nodes.map((node) => ({ ...node, ...(said.get(node.name) ?? nothingSaid) })),
       problems: facts.problems.map((problem) => problem.detail),
+      isInFailover:
+        sentinels.some(({ view }) => view?.flags.includes('failover_in_progress') === true) ||
+        nodes.some(({ isFailingOver }) => isFailingOver),
     };
   };
-}
-
-/** Kind and version of the server, from its INFO. */
-export function serverOf(info: string): BackupManifest['server'] | null {
-  const field = (name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1];
-  const valkey = field('valkey_version');
-  if (valkey !== undefined) return { kind: 'valkey', version: valkey };
-  const redis = field('redis_version');
-  return redis === undefined ? null : { kind: 'redis', version: redis };
 }
 
 async function askSentinel(probe: GroupProbe, at: Address, clock: Clock): Promise<SentinelObservation> {
@@ -92,14 +91,15 @@ async function askNode(
   probe: GroupProbe,
   at: Address,
   clock: Clock,
-): Promise<{ readonly observation: NodeObservation; readonly server: BackupManifest['server'] | null }> {
+): Promise<{ readonly observation: NodeObservation; readonly more: NodeFacts; readonly isFailingOver: boolean }> {
   const nothing = { ...named(at), info: null, savePoints: null, answeredAtMs: null };
   try {
     const text = await probe.node(at);
     const observation = { ...nothing, info: parseInfo(text), answeredAtMs: clock.monotonicMs(), failure: null };
-    return { observation, server: serverOf(text) };
+    const isFailingOver = !/^master_failover_state:no-failover/m.test(text) && /^master_failover_state:/m.test(text);
+    return { observation, more: nodeFactsOf(text), isFailingOver };
   } catch (error) {
-    return { observation: { ...nothing, failure: failureOf(error) }, server: null };
+    return { observation: { ...nothing, failure: failureOf(error) }, more: nothingSaid, isFailingOver: false };
   }
 }
 
