@@ -12,10 +12,10 @@ export interface ServedCredentials {
   readonly password?: string;
 }
 
-/** What follows from a command. `position` of `continue` is what the replica holds already. */
+/** What follows from a command. `knowsMark`: it understands a data set between two marks. `position` of `continue` is what it holds already. */
 export type DialogueStep =
   | { readonly kind: 'reply'; readonly line: string }
-  | { readonly kind: 'full' }
+  | { readonly kind: 'full'; readonly knowsMark: boolean }
   | { readonly kind: 'continue'; readonly position: StreamPosition }
   | { readonly kind: 'acknowledged'; readonly offset: number }
   | { readonly kind: 'nothing' }
@@ -38,6 +38,7 @@ const fine = { kind: 'reply', line: '+OK' } as const;
 export function createDialogue(history: Continuable, credentials?: ServedCredentials): Dialogue {
   let isKnown = credentials?.password === undefined;
   let isFollowing = false;
+  let knowsMark = false;
   let commands = 0;
 
   const authenticate = (words: readonly string[]): DialogueStep => {
@@ -54,7 +55,7 @@ export function createDialogue(history: Continuable, credentials?: ServedCredent
     const offset = /^\d{1,16}$/.test(next) ? Number(next) - 1 : -1;
     const isHeld =
       history.hasStream && id === history.replicationId && offset >= history.offset && offset <= history.end;
-    return isHeld ? { kind: 'continue', position: { replicationId: id, offset } } : { kind: 'full' };
+    return isHeld ? { kind: 'continue', position: { replicationId: id, offset } } : { kind: 'full', knowsMark };
   };
 
   return {
@@ -69,7 +70,10 @@ export function createDialogue(history: Continuable, credentials?: ServedCredent
       if (name === 'AUTH' && (words.length === 2 || words.length === 3)) return authenticate(words);
       if (!isKnown) return { kind: 'reply', line: '-NOAUTH Authentication required.' };
       if (name === 'PING') return { kind: 'reply', line: '+PONG' };
-      if (name === 'REPLCONF') return fine;
+      if (name === 'REPLCONF') {
+        knowsMark ||= words.some((word, index) => word === 'eof' && words[index - 1] === 'capa');
+        return fine;
+      }
       if (name === 'PSYNC' && words.length >= 3) return sync(words[1] ?? '', words[2] ?? '');
       return { kind: 'reply', line: '-ERR unknown command: only a replication history is served here' };
     },
