@@ -15,6 +15,12 @@ export const backupConfig = {
     default: '.switchyard/backups',
     doc: 'Directory of the backups; on another disk than that of the Redis nodes.',
   }),
+  keys: setting.string({
+    env: 'SWITCHYARD_BACKUP_KEY',
+    optional: true,
+    secret: true,
+    doc: 'Keys of encrypted backups, one a line: 64 hex digits or base64 of 32 bytes. The first encrypts, all decrypt. Name a file by SWITCHYARD_BACKUP_KEY_FILE.',
+  }),
   scratch: setting.string({
     env: 'SWITCHYARD_BACKUP_SCRATCH',
     optional: true,

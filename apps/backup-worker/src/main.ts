@@ -10,7 +10,7 @@ import { backupConfig } from './config.ts';
 import { createOperationRunner } from './operations/operation-runner.ts';
 import { createOperations } from './operations/operations.ts';
 import { operationRoutes } from './operations/operation-routes.ts';
-import { createBackupRepository } from './repository/backup-repository.ts';
+import { openRepository } from './repository/open-repository.ts';
 import { refusalOfWork } from './work-refusal.ts';
 import type { WorkerPart, WorkerTools } from './worker-part.ts';
 
@@ -18,8 +18,8 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const config = loadConfig(backupConfig, { env, app: 'backup', logger });
   const settings = redisSettingsOf(config.redis);
   const connections = createRedis(settings, { logger, name: instanceId });
-  const repository = createBackupRepository(resolve(config.repository));
-  const operations = createOperations(join(repository.root, '.operations'), logger);
+  const repository = openRepository(config);
+  const operations = createOperations(join(repository.stateDirectory, '.operations'), logger);
   const runner = createOperationRunner({ operations, clock, logger });
   const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
   const tools: WorkerTools = {
@@ -28,7 +28,7 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
     connections,
     operations,
     runner,
-    scratchDirectory: resolve(config.scratch ?? join(repository.root, '.scratch')),
+    scratchDirectory: resolve(config.scratch ?? join(repository.stateDirectory, '.scratch')),
     advertisedHost: new URL(url).hostname,
     bindHost: config.host,
     instanceId,
@@ -38,7 +38,7 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
     metrics,
     health,
   };
-  const backups = backupsPart(tools, { config, repository });
+  const backups = backupsPart(tools, { config, repository: repository.backups });
   const parts: readonly WorkerPart[] = [backups];
   const server = httpServer({
     name: 'api',

@@ -1,11 +1,13 @@
 // What do the tests of this worker share? A manifest of a small backup and a repository in a temporary directory.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import type { BackupManifest, BackupVerification } from '@switchyard/protocol';
 import type { Logger } from '@switchyard/runtime';
 import { createLogger } from '@switchyard/runtime';
 import { createBackupRepository, type BackupRepository } from './repository/backup-repository.ts';
+import { directoryStore } from './repository/directory-store.ts';
 
 /** A logger for tests: only what must never happen. */
 export const quietLogger: Logger = createLogger('test', { env: { SWITCHYARD_LOG_LEVEL: 'fatal' } });
@@ -39,17 +41,22 @@ export function manifestOf(label: string, facts: Partial<BackupManifest> = {}): 
   };
 }
 
+/** A repository in a directory. */
+export type TestRepository = BackupRepository & { readonly root: string };
+
 /** A repository of its own; `end` removes it. */
-export async function temporaryRepository(): Promise<{ repository: BackupRepository; end: () => Promise<void> }> {
+export async function temporaryRepository(): Promise<{ repository: TestRepository; end: () => Promise<void> }> {
   const root = await mkdtemp(join(tmpdir(), 'switchyard-test-repository-'));
-  return { repository: createBackupRepository(root), end: () => rm(root, { recursive: true, force: true }) };
+  const repository = { ...createBackupRepository({ store: directoryStore(root) }), root };
+  return { repository, end: () => rm(root, { recursive: true, force: true }) };
 }
 
 /** Publishes a small backup whose data is from `atMs`; resolves with its label. */
 export async function publishSmall(repository: BackupRepository, atMs: number, group = 'main'): Promise<string> {
   const draft = await repository.begin(group, atMs);
-  await writeFile(draft.dataPath, 'data');
-  const manifest = manifestOf(draft.label, { group, startedAtMs: atMs, finishedAtMs: atMs + 1 });
+  const signal = AbortSignal.timeout(10_000);
+  const data = await draft.store(Readable.from([Buffer.from('data')]), { signal });
+  const manifest = manifestOf(draft.label, { group, startedAtMs: atMs, finishedAtMs: atMs + 1, files: [data] });
   await draft.publish({ manifest, verification: good });
   return draft.label;
 }

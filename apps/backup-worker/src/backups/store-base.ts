@@ -1,12 +1,11 @@
 // How does a data set that is on its way become a backup? Stored as it arrives, then loaded from where it was stored, and only then listed.
 // Used by backups that are asked for and by the archive, which needs the data set that its stream begins with.
 import { refuse, RefusalError, ok, type Result } from '@switchyard/protocol';
-import { backupFiles, buildManifest, verificationOf, type StoredBackup } from '@switchyard/backup';
+import { buildManifest, verificationOf, type StoredBackup } from '@switchyard/backup';
 import type { StreamPosition } from '@switchyard/replication-link';
 import type { Clock } from '@switchyard/runtime';
 import type { Readable } from 'node:stream';
-import type { BackupDraft, BackupRepository } from '../repository/backup-repository.ts';
-import { compressInto, type StoredFile } from '../repository/stored-file.ts';
+import type { BackupDraft, BackupFile, BackupRepository } from '../repository/backup-repository.ts';
 import type { Prover } from '../scratch/prover.ts';
 import type { SurveyedNode } from '../source/group-survey.ts';
 
@@ -56,7 +55,7 @@ export function createBaseStore(options: {
   const { repository, prover, clock, writer } = options;
 
   const publish = async (
-    { draft, stored, startedAtMs }: { draft: BackupDraft; stored: StoredFile; startedAtMs: number },
+    { draft, stored, startedAtMs }: { draft: BackupDraft; stored: BackupFile; startedAtMs: number },
     { group, source, replicationId, offset }: IncomingDataSet,
     work: Parameters<DraftedBase['publish']>[0],
   ): Promise<Result<StoredBackup>> => {
@@ -64,7 +63,7 @@ export function createBaseStore(options: {
     const provenBy = await prover.version(signal);
     const startedProofMs = clock.monotonicMs();
     const { onProof } = work;
-    const outcome = await prover.load(draft.dataPath, {
+    const outcome = await prover.load((reading) => draft.read(stored, reading), {
       rawBytes: stored.rawBytes,
       signal,
       ...(onProof === undefined ? {} : { onFraction: onProof }),
@@ -84,7 +83,7 @@ export function createBaseStore(options: {
       finishedAtMs: Math.max(startedAtMs, finishedAtMs),
       source: { host, port, role: role === 'primary' ? 'primary' : 'replica', replicationId, offset },
       server: serverOfSource(source),
-      files: [{ path: backupFiles.data, ...stored, compression: 'zstd' }],
+      files: [stored],
       ...(timeline === undefined ? {} : { timeline }),
       keys: outcome.content.keys,
       digest: outcome.content.digest,
@@ -103,10 +102,10 @@ export function createBaseStore(options: {
     draft: async (incoming, { signal, onBytes }) => {
       const startedAtMs = clock.unixMs();
       const draft = await repository.begin(incoming.group, startedAtMs);
-      let stored: StoredFile;
+      let stored: BackupFile;
       try {
         const onRaw = onBytes === undefined ? {} : { onBytes };
-        stored = await compressInto(draft.dataPath, incoming.rdb, { signal, ...onRaw });
+        stored = await draft.store(incoming.rdb, { signal, ...onRaw });
       } catch (error) {
         await draft.discard();
         throw error;

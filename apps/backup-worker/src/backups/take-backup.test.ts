@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { manualClock } from '@switchyard/testing';
 import { ReplicationLinkError, type FullResync } from '@switchyard/replication-link';
-import type { BackupRepository } from '../repository/backup-repository.ts';
-import type { SurveyedNode } from '../source/group-survey.ts';
+import type { GroupSurvey, SurveyedNode } from '../source/group-survey.ts';
+import { nothingSaid } from '../source/node-facts.ts';
 import type { Prover } from '../scratch/prover.ts';
 import { createBaseStore, type BaseStore } from './store-base.ts';
 import { createBackupTaker, type BackupTakerOptions } from './take-backup.ts';
-import { temporaryRepository } from '../test-fixtures.ts';
+import { temporaryRepository, type TestRepository } from '../test-fixtures.ts';
 
-let repository: BackupRepository;
+let repository: TestRepository;
 let end: () => Promise<void>;
 beforeEach(async () => {
   ({ repository, end } = await temporaryRepository());
@@ -18,6 +18,7 @@ beforeEach(async () => {
 afterEach(() => end());
 
 const replica: SurveyedNode = {
+  ...nothingSaid,
   name: 'r2',
   host: '10.0.0.2',
   port: 6379,
@@ -48,7 +49,7 @@ const basesOf = (by: Prover): BaseStore =>
 
 function options(facts: Partial<BackupTakerOptions> = {}): BackupTakerOptions {
   return {
-    survey: () => Promise.resolve({ nodes: [replica], problems: [] }),
+    survey: () => Promise.resolve({ nodes: [replica], problems: [], isInFailover: false }),
     fetchSnapshot: () =>
       Promise.resolve(snapshotOf(Readable.from([Buffer.from('REDIS0010 '), Buffer.from('content')]))),
     credentials: {},
@@ -89,11 +90,12 @@ describe('createBackupTaker', () => {
   it('waits for a fit replica and says on what, then gives up with the reasons', async () => {
     const clock = manualClock();
     let asked = 0;
-    const survey = (): Promise<{ nodes: SurveyedNode[]; problems: string[] }> => {
+    const survey = (): Promise<GroupSurvey> => {
       asked += 1;
       return Promise.resolve({
         nodes: [{ ...replica, link: asked > 3 ? 'up' : 'down' }],
         problems: ['nobody is primary'],
+        isInFailover: false,
       });
     };
     const details: (string | undefined)[] = [];

@@ -2,16 +2,15 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHealth, type Health } from '@switchyard/runtime';
 import { eventually, manualClock } from '@switchyard/testing';
-import type { BackupRepository } from '../repository/backup-repository.ts';
 import { createOperations } from '../operations/operations.ts';
 import type { Prover } from '../scratch/prover.ts';
-import { quietLogger, temporaryRepository } from '../test-fixtures.ts';
+import { quietLogger, temporaryRepository, type TestRepository } from '../test-fixtures.ts';
 import { createUpkeep } from './upkeep.ts';
 
 const never = new AbortController().signal;
 
 function upkeepOf(
-  repository: BackupRepository,
+  repository: TestRepository,
   version: Prover['version'],
 ): { upkeep: ReturnType<typeof createUpkeep>; health: Health; clock: ReturnType<typeof manualClock> } {
   const clock = manualClock();

@@ -39,7 +39,7 @@ export function createUpkeep(options: {
     await lookForServer(signal);
     try {
       await repository.prepare();
-      health.set('repository', { ok: true, detail: repository.root });
+      health.set('repository', { ok: true, detail: repository.place });
     } catch (error) {
       health.set('repository', { ok: false, detail: textOf(error) });
       return;

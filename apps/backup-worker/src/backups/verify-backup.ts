@@ -4,8 +4,6 @@ import { verificationOf, type ProofOutcome, type StoredBackup } from '@switchyar
 import type { Clock, Logger } from '@switchyard/runtime';
 import type { BackupRepository } from '../repository/backup-repository.ts';
 import type { Prover } from '../scratch/prover.ts';
-import { hashFile } from '../repository/stored-file.ts';
-import { codeOf } from '../system-error.ts';
 import type { Report } from './take-backup.ts';
 
 /** What a verification found, also when the backup is not good. */
@@ -40,13 +38,13 @@ export function createBackupVerifier(options: {
   ): Promise<ProofOutcome> => {
     for (const file of manifest.files) {
       report(steps.hash, { detail: file.path });
-      const problem = await damage(repository.pathOf(manifest, file.path), file, signal);
+      const problem = await repository.check(manifest, file, signal);
       if (problem !== undefined) return { kind: 'broken', problem: `${file.path}: ${problem}` };
     }
     const [data] = manifest.files;
     if (data === undefined) return { kind: 'broken', problem: 'It names no file.' };
     report(steps.load, { detail: data.path });
-    const outcome = await prover.load(repository.pathOf(manifest, data.path), {
+    const outcome = await prover.load((reading) => repository.read(manifest, data, reading), {
       rawBytes: data.rawBytes,
       signal,
       onFraction: (fraction) => report(steps.load, { fraction }),
@@ -77,23 +75,4 @@ export function createBackupVerifier(options: {
         }).error;
     return ok({ backup: { manifest, verification }, verification, refusal });
   };
-}
-
-async function damage(
-  path: string,
-  expected: { readonly bytes: number; readonly sha256: string },
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  try {
-    const found = await hashFile(path, signal);
-    if (found.bytes !== expected.bytes) return `it has ${found.bytes} bytes; the manifest says ${expected.bytes}`;
-    if (found.sha256 === expected.sha256) return undefined;
-    return `its sha256 is ${found.sha256}; the manifest says ${expected.sha256}`;
-  } catch (error) {
-    signal.throwIfAborted();
-    const code = codeOf(error);
-    if (code === 'ENOENT') return 'it is missing';
-    if (code === 'EIO') return 'the disk cannot read it';
-    throw error;
-  }
 }

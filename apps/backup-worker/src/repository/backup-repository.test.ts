@@ -1,10 +1,12 @@
 import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { seededRandom } from '@switchyard/testing';
-import type { BackupRepository } from './backup-repository.ts';
-import { good, manifestOf, publishSmall, temporaryRepository } from '../test-fixtures.ts';
+import { good, manifestOf, publishSmall, temporaryRepository, type TestRepository } from '../test-fixtures.ts';
 
-let repository: BackupRepository;
+const never = new AbortController().signal;
+const some = (text = 'data'): Readable => Readable.from([Buffer.from(text)]);
+let repository: TestRepository;
 let end: () => Promise<void>;
 
 beforeEach(async () => {
@@ -21,7 +23,7 @@ describe('a backup repository', () => {
     await rm(repository.root, { recursive: true });
     expect(await repository.list()).toEqual({ backups: [], problems: [] });
     await repository.prepare();
-    expect(await readdir(repository.root)).toEqual([]);
+    expect(await readdir(repository.root)).toEqual(['.unfinished']);
     await rm(repository.root, { recursive: true });
     await writeFile(repository.root, 'a file in its place');
     await expect(repository.prepare()).rejects.toThrow('EEXIST');
@@ -29,16 +31,19 @@ describe('a backup repository', () => {
 
   it('knows a backup from the moment of its manifest on, and nothing before', async () => {
     const draft = await repository.begin('main', 1_000);
-    await writeFile(draft.dataPath, 'data');
+    const data = await draft.store(some(), { signal: never });
     expect(await repository.list()).toEqual({ backups: [], problems: [] });
     const stored = {
-      manifest: manifestOf(draft.label, { startedAtMs: 1_000, finishedAtMs: 1_001 }),
+      manifest: manifestOf(draft.label, { startedAtMs: 1_000, finishedAtMs: 1_001, files: [data] }),
       verification: good,
     };
     await draft.publish(stored);
     expect(await repository.list()).toEqual({ backups: [stored], problems: [] });
     expect(await repository.find(draft.label)).toEqual({ ok: true, value: stored });
-    expect(await readFile(repository.pathOf(stored.manifest, 'data.rdb.zst'), 'utf8')).toBe('data');
+    const read: Buffer[] = [];
+    for await (const chunk of repository.read(stored.manifest, data, never)) read.push(chunk);
+    expect(String(Buffer.concat(read))).toBe('data');
+    expect(await repository.check(stored.manifest, data, never)).toBeUndefined();
     expect((await readdir(at('main', draft.label))).toSorted()).toEqual([
       'data.rdb.zst',
       'manifest.json',
@@ -60,11 +65,11 @@ describe('a backup repository', () => {
 
   it('leaves no trace of what is discarded or removed', async () => {
     const draft = await repository.begin('main', 1);
-    await writeFile(draft.dataPath, 'data');
+    await draft.store(some(), { signal: never });
     await draft.discard();
     const label = await publishSmall(repository, 2);
     await repository.remove('main', label);
-    expect(await readdir(at('main'))).toEqual([]);
+    expect(await readdir(repository.root)).toEqual(['.unfinished']);
     expect(await repository.find(label)).toMatchObject({ error: { code: 'not_found' } });
   });
 
@@ -108,7 +113,7 @@ describe('a backup repository', () => {
     [
       'a huge file as manifest',
       (folder) => writeFile(join(folder, 'manifest.json'), Buffer.alloc(2 ** 20 + 1)),
-      'that is no manifest',
+      'at most 1048576 are expected',
     ],
     ['a directory as manifest', (folder) => mkdir(join(folder, 'manifest.json')), 'cannot be read'],
   ])('lists %s as a problem and goes on with the others', async (_what, damage, detail) => {
@@ -141,15 +146,51 @@ describe('a backup repository', () => {
     expect(await repository.find(label)).toMatchObject({ value: { verification: bad } });
   });
 
+  it('gives two who begin at the same moment two labels', async () => {
+    const drafts = await Promise.all([1, 2, 3, 4].map(() => repository.begin('main', 7)));
+    expect(new Set(drafts.map(({ label }) => label)).size).toBe(4);
+  });
+
+  it('says what is wrong with data that was changed, cut off or removed', async () => {
+    const label = await publishSmall(repository, 4);
+    const found = await repository.find(label);
+    const data = found.ok ? found.value.manifest.files[0] : undefined;
+    if (data === undefined) throw new Error('It has no data.');
+    const path = at('main', label, data.path);
+    const intact = await readFile(path);
+    const read = async (): Promise<unknown> => {
+      try {
+        for await (const chunk of repository.read({ group: 'main', label }, data, never))
+          expect(chunk).toBeInstanceOf(Buffer);
+        return 'read';
+      } catch (error) {
+        return error;
+      }
+    };
+    for (const [content, problem] of [
+      [Buffer.concat([intact.subarray(1), Buffer.from('x')]), 'its sha256 is'],
+      [intact.subarray(1), `it has ${intact.length - 1} bytes`],
+      [Buffer.concat([intact, intact]), `it has`],
+      [null, 'it is missing'],
+    ] as const) {
+      await (content === null ? rm(path) : writeFile(path, content));
+      expect(await repository.check({ group: 'main', label }, data, never)).toContain(problem);
+      expect(await read()).toMatchObject({
+        refusal: { code: 'backup_corrupt', why: [expect.stringContaining(problem)] },
+      });
+    }
+  });
+
   it('removes leftovers that nobody has written to for long, and nothing else', async () => {
     const label = await publishSmall(repository, 4);
     const old = await repository.begin('main', 5);
-    await writeFile(old.dataPath, 'half');
+    await old.store(some('half'), { signal: never });
     const fresh = await repository.begin('main', 6);
-    await writeFile(fresh.dataPath, 'half');
+    await fresh.store(some('half'), { signal: never });
     const longAgo = new Date(1_000_000);
-    for (const path of [at('main', label), old.dataPath, at('main', old.label), at('main', fresh.label)])
-      await utimes(path, longAgo, longAgo);
+    for (const folder of [label, old.label])
+      for (const file of await readdir(at('main', folder))) await utimes(at('main', folder, file), longAgo, longAgo);
+    await utimes(at('main', fresh.label, 'claim.json'), longAgo, longAgo);
     expect(await repository.removeLeftovers(2_000_000_000)).toEqual([`main/${old.label}`]);
     expect((await readdir(at('main'))).toSorted()).toEqual([label, fresh.label].toSorted());
   });

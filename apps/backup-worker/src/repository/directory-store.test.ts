@@ -47,7 +47,6 @@ describe('directoryStore', () => {
     await mkdir(join(root, 'lost+found'));
     await writeFile(join(root, '.hidden'), '');
     await writeFile(join(root, 'main', 'two words'), '');
-    await writeFile(join(root, 'main', 'half.unfinished'), '');
     await run('mkfifo', [join(root, 'main', 'pipe')]);
     expect((await listed(store)).map(({ name }) => name)).toEqual(['main/one']);
     expect(await listed(store, 'linked/')).toEqual([]);

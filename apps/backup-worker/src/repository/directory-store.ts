@@ -158,6 +158,7 @@ export function directoryStore(root: string): ObjectStore {
     prepare: async (signal) => {
       signal.throwIfAborted();
       try {
+        await mkdir(root, { recursive: true, mode: 0o750 });
         await mkdir(join(root, unfinishedFolder), { recursive: true, mode: 0o750 });
         const probe = join(root, unfinishedFolder, randomUUID());
         const file = await open(probe, 'wx', 0o640);

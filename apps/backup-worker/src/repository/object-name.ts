@@ -11,14 +11,9 @@ const longestPart = 200;
 /** Whether objects may be called so. */
 export function isObjectName(name: string): boolean {
   return (
-    name.length <= longestName &&
-    namePattern.test(name) &&
-    name.split('/').every((one) => one.length <= longestPart && !one.endsWith(unfinishedEnding))
+    name.length <= longestName && namePattern.test(name) && name.split('/').every((one) => one.length <= longestPart)
   );
 }
-
-/** No object is called so: what is half-written in a directory of before this format ends like it. */
-const unfinishedEnding = '.unfinished';
 
 /** Rejects any other name with `refused`. */
 export function checkObjectName(name: string): void {

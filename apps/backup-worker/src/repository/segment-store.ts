@@ -15,6 +15,7 @@ import {
   type Timeline,
 } from '@switchyard/protocol';
 import { textOf } from '../system-error.ts';
+import { anyCopy, copiesOf } from './any-copy.ts';
 import { corrupt, damageOf, openStream, sealBuffer } from './codec.ts';
 import { noKeys, type EncryptionKeys } from './encryption-keys.ts';
 import { ObjectStoreError, type ObjectStore } from './object-store.ts';
@@ -89,7 +90,6 @@ export function createSegmentStore(options: {
   readonly cachedHeaders?: number;
 }): SegmentStore {
   const { store, keys = noKeys, cachedHeaders = 20_000 } = options;
-  const copies = store.copies ?? [store];
   const known = new Map<string, SegmentSummary>();
 
   const remember = (name: string, { times: _times, parts: _parts, ...summary }: SegmentHeader): SegmentSummary => {
@@ -124,29 +124,10 @@ export function createSegmentStore(options: {
     }
   };
 
-  /** The first good answer of the copies in turn; the first refusal or error when there is none. */
-  const anyCopy = async <T>(ask: (from: ObjectStore) => Promise<Result<T>>): Promise<Result<T>> => {
-    let refused: Result<T> | undefined;
-    let failed: unknown;
-    for (const copy of copies) {
-      try {
-        const result = await ask(copy);
-        if (result.ok) return result;
-        // That it is missing in one place says less than that it is damaged in another.
-        if (refused === undefined || (!refused.ok && refused.error.code === 'not_found')) refused = result;
-      } catch (error) {
-        failed ??= error;
-      }
-    }
-    if (refused !== undefined && (failed === undefined || !(!refused.ok && refused.error.code === 'not_found')))
-      return refused;
-    throw failed;
-  };
-
   const summaryOf = async (place: SegmentPlace, signal: AbortSignal): Promise<Result<SegmentSummary>> => {
     const cached = known.get(place.name);
     if (cached !== undefined) return ok(cached);
-    const found = await anyCopy((copy) => readHeadOf(copy, place, signal));
+    const found = await anyCopy(store, (copy) => readHeadOf(copy, place, signal));
     return found.ok ? ok(remember(place.name, found.value.header)) : found;
   };
 
@@ -170,7 +151,7 @@ export function createSegmentStore(options: {
     const { header, bodyAt } = head.value;
     const whole = (): Promise<Readable> => from.get(place.name, { from: bodyAt, signal });
     const isShort = header.bytes <= checkedAsWholeBytes;
-    if (!isShort && copies.length === 1) return ok({ header, body: await whole() });
+    if (!isShort && copiesOf(store).length === 1) return ok({ header, body: await whole() });
     // With other copies to turn to, a long one is read twice: nothing of a damaged one is given.
     const held = isShort
       ? await collect(await from.get(place.name, { from: bodyAt, to: bodyAt + header.bytes + 1, signal }))
@@ -185,7 +166,7 @@ export function createSegmentStore(options: {
     signal: AbortSignal,
   ): AsyncGenerator<Buffer> {
     const place: SegmentPlace = { name: layout.segment(group, timeline, { from, to }), group, timeline, from, to };
-    const found = await anyCopy((copy) => bodyOf(copy, place, signal));
+    const found = await anyCopy(store, (copy) => bodyOf(copy, place, signal));
     if (!found.ok) throw new RefusalError(found.error);
     const { header, body } = found.value;
     let given = 0;
@@ -235,7 +216,7 @@ export function createSegmentStore(options: {
       const problems: RepositoryProblem[] = [];
       for (const id of await store.folders(layout.stream(group), signal)) {
         if (!timelineIdSchema.safeParse(id).success) continue;
-        const found = await anyCopy((copy) => readTimeline(copy, { group, id }, signal));
+        const found = await anyCopy(store, (copy) => readTimeline(copy, { group, id }, signal));
         if (found.ok) timelines.push(found.value);
         else problems.push({ path: layout.timeline(group, id), detail: found.error.detail });
       }
@@ -275,7 +256,7 @@ export function createSegmentStore(options: {
 
     header: async (group, timeline, { from, to }, signal) => {
       const place = { name: layout.segment(group, timeline, { from, to }), group, timeline, from, to };
-      const found = await anyCopy((copy) => readHeadOf(copy, place, signal));
+      const found = await anyCopy(store, (copy) => readHeadOf(copy, place, signal));
       return found.ok ? ok(found.value.header) : found;
     },
 
@@ -288,7 +269,7 @@ export function createSegmentStore(options: {
       const check = createChainCheck(timeline);
       for (const place of places) {
         if (problems.length === mostProblems) break;
-        const head = await anyCopy((copy) => readHeadOf(copy, place, signal));
+        const head = await anyCopy(store, (copy) => readHeadOf(copy, place, signal));
         const fault = head.ok ? check(head.value.header) : head.error.detail;
         if (fault !== undefined) problems.push({ path: place.name, detail: fault });
       }

@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
-import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RefusalError } from '@switchyard/protocol';
 import { systemClock } from '@switchyard/runtime';
@@ -10,7 +9,10 @@ import { eventually, startRedis } from '@switchyard/testing';
 import type { ProofOutcome } from '@switchyard/backup';
 import { createProver } from './prover.ts';
 import { removeScratchLeftovers } from './scratch-server.ts';
-import { compressInto } from '../repository/stored-file.ts';
+import { openStream, sealBuffer } from '../repository/codec.ts';
+import { directoryStore } from '../repository/directory-store.ts';
+import { noKeys } from '../repository/encryption-keys.ts';
+import { sha256Of } from '../repository/segment-chain.ts';
 
 const command = process.env['SWITCHYARD_REDIS_SERVER'] ?? 'redis-server';
 const never = new AbortController().signal;
@@ -38,19 +40,25 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const store = async (content: Buffer, name: string): Promise<string> => {
-  const raw = join(directory, `${name}.rdb`);
   const stored = join(directory, `${name}.zst`);
-  await writeFile(raw, content);
-  await compressInto(stored, createReadStream(raw), { signal: never });
+  await writeFile(stored, (await sealBuffer(content, { name, keys: noKeys })).stored);
   return stored;
 };
+// Its own hash, so that only unpacking and loading can find what is wrong.
+async function* reading(stored: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const name = basename(stored);
+  const data = await directoryStore(directory).get(name, { signal });
+  const bytes = await readFile(stored);
+  const facts = { bytes: bytes.length, sha256: sha256Of(bytes), compression: 'zstd' as const };
+  yield* openStream(data, facts, { name, keys: noKeys, signal });
+}
 const scratch = (): string => join(directory, 'scratch');
 const load = (
   stored: string,
   options: { deadlineMs?: number; signal?: AbortSignal; command?: string } = {},
 ): Promise<ProofOutcome> =>
   createProver({ command, scratchDirectory: scratch(), deadlineMs: 20_000, clock: systemClock, ...options }).load(
-    stored,
+    (signal) => reading(stored, signal),
     {
       rawBytes: 1,
       signal: options.signal ?? never,

@@ -1,22 +1,26 @@
 // Does a stored data set load, and what is in it then? The only proof of a backup is a server that has read it.
-import { stat } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import { RefusalError } from '@switchyard/protocol';
 import { keyCounts, type ProofOutcome } from '@switchyard/backup';
 import { DeadlineError, type Clock } from '@switchyard/runtime';
 import { makeScratch, scratchVersion, type ScratchServer } from './scratch-server.ts';
-import { decompressInto } from '../repository/stored-file.ts';
-import { codeOf, textOf } from '../system-error.ts';
+import { ObjectStoreError } from '../repository/object-store.ts';
+import { textOf } from '../system-error.ts';
 
 /** Loads data sets into throw-away servers. */
 export interface Prover {
   /** Kind and version of the server, `redis 7.0.15`. Rejects with a refusal when there is none. */
   version(signal: AbortSignal): Promise<string>;
   /**
-   * Loads a stored file and counts and digests its content. `broken` means that the file is at fault; everything else (no server,
+   * Loads a data set and counts and digests its content. `broken` means that the file is at fault; everything else (no server,
    * no room, too old a server, too slow) rejects, because it says nothing about the file.
    */
-  load(storedPath: string, options: LoadOptions): Promise<ProofOutcome>;
+  load(data: DataSetSource, options: LoadOptions): Promise<ProofOutcome>;
 }
+
+/** Where a data set comes from: its bytes, checked against what was stored; rejects with `backup_corrupt` when they are not. */
+export type DataSetSource = (signal: AbortSignal) => AsyncIterable<Buffer>;
 
 /** How to load. */
 export interface LoadOptions {
@@ -42,10 +46,10 @@ export function createProver(options: {
 }): Prover {
   const { command, scratchDirectory, deadlineMs, clock } = options;
 
-  const load = async (storedPath: string, { rawBytes, signal, onFraction }: LoadOptions): Promise<ProofOutcome> => {
+  const load = async (data: DataSetSource, { rawBytes, signal, onFraction }: LoadOptions): Promise<ProofOutcome> => {
     const place = await makeScratch({ command, directory: scratchDirectory });
     try {
-      const broken = await unpack(storedPath, place.dataPath, {
+      const broken = await unpack(data, place.dataPath, {
         signal,
         onBytes: (bytes) => onFraction?.(rawBytes === 0 ? 0 : (unpackedFraction * bytes) / rawBytes),
       });
@@ -72,11 +76,11 @@ export function createProver(options: {
         throw noServer(command, error);
       }
     },
-    load: async (storedPath, loading) => {
+    load: async (data, loading) => {
       // Not raced against: a proof that is given up still removes its server and its files before it rejects.
       const late = AbortSignal.timeout(deadlineMs);
       try {
-        return await load(storedPath, { ...loading, signal: AbortSignal.any([loading.signal, late]) });
+        return await load(data, { ...loading, signal: AbortSignal.any([loading.signal, late]) });
       } catch (error) {
         if (late.aborted && !loading.signal.aborted)
           throw new DeadlineError('loading the backup into a throw-away server', deadlineMs);
@@ -89,20 +93,32 @@ export function createProver(options: {
 type Broken = Extract<ProofOutcome, { kind: 'broken' }>;
 
 async function unpack(
-  from: string,
+  data: DataSetSource,
   to: string,
   options: { readonly signal: AbortSignal; readonly onBytes: (bytes: number) => void },
 ): Promise<Broken | undefined> {
+  const { signal, onBytes } = options;
+  let bytes = 0;
   try {
-    await stat(from);
-    await decompressInto(to, from, options);
+    await pipeline(
+      data(signal),
+      async function* count(chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          bytes += chunk.length;
+          onBytes(bytes);
+          yield chunk;
+        }
+      },
+      createWriteStream(to, { flags: 'wx', mode: 0o600 }),
+      { signal },
+    );
     return undefined;
   } catch (error) {
-    const code = codeOf(error);
-    if (code === 'ENOENT') return { kind: 'broken', problem: 'Its data file is missing.' };
-    // zlib names its own errors; all others (no room, no access, cancelled) do not speak against the file.
-    if (!code.startsWith('ZSTD_') && code !== 'Z_BUF_ERROR') throw error;
-    return { kind: 'broken', problem: `It cannot be unpacked: ${textOf(error)}.` };
+    if (error instanceof ObjectStoreError && error.kind === 'missing')
+      return { kind: 'broken', problem: 'Its data file is missing.' };
+    // All other errors (no room, no access, no key, cancelled) do not speak against the data.
+    if (!(error instanceof RefusalError) || error.refusal.code !== 'backup_corrupt') throw error;
+    return { kind: 'broken', problem: error.refusal.why?.[0] ?? error.refusal.detail };
   }
 }
 
