@@ -54,3 +54,20 @@ export { planMerges, thinTimes } from './segment-merge.ts';
 export type { MergeableSegment, MergeRules } from './segment-merge.ts';
 export { canContinue, chooseStreamSource } from './stream-source.ts';
 export type { HeldPlace, NodeHistory, StreamCandidate, StreamChoice, StreamRules } from './stream-source.ts';
+export { rollbackPreflight, rollbackWarnings } from './rollback-preflight.ts';
+export type { RollbackCheck, RollbackFacts, RollbackNodeFacts, RollbackPreflight } from './rollback-preflight.ts';
+export { rollbackLimits, rollbackWaits } from './rollback-plan.ts';
+export type {
+  RollbackAddress,
+  RollbackCommand,
+  RollbackInput,
+  RollbackLook,
+  RollbackNode,
+  RollbackOutcome,
+  RollbackPlan,
+  RollbackSetting,
+  RollbackState,
+  RollbackWait,
+  RollbackWork,
+} from './rollback-plan.ts';
+export { beginRollback, mayCancelRollback, stepRollback } from './rollback.ts';
