@@ -4,9 +4,9 @@ import { pipeline } from 'node:stream/promises';
 import { RefusalError } from '@switchyard/protocol';
 import { keyCounts, type ProofOutcome } from '@switchyard/backup';
 import { DeadlineError, type Clock } from '@switchyard/runtime';
+import { noServer, whyItEnded, type ScratchEnd } from './scratch-end.ts';
 import { makeScratch, scratchVersion, type ScratchServer } from './scratch-server.ts';
 import { ObjectStoreError } from '../repository/object-store.ts';
-import { textOf } from '../system-error.ts';
 
 /** Loads data sets into throw-away servers. */
 export interface Prover {
@@ -140,47 +140,9 @@ async function untilLoaded(
   }
 }
 
-// A server that ends by itself while it loads has found damage, unless it says that the data is from a newer version.
-function judgeEnd(end: { code: number | null; killedBy: NodeJS.Signals | null }, output: string): Broken {
-  const tooNew = /Can't handle RDB format version \d+/.exec(output);
-  if (tooNew !== null)
-    throw new RefusalError({
-      code: 'backup_failed',
-      detail: 'The throw-away server is older than the data.',
-      why: [tooNew[0]],
-      next: 'Set SWITCHYARD_REDIS_SERVER to a redis-server at least as new as the source.',
-    });
-  const reason = lastReason(output);
-  if (end.killedBy !== null)
-    throw new RefusalError({
-      code: 'backup_failed',
-      detail: `The throw-away server was killed by ${end.killedBy} while it loaded the data.`,
-      why: reason === undefined ? [] : [reason],
-      next: 'Look at the memory of this machine: loading needs as much as the source uses.',
-    });
-  return { kind: 'broken', problem: `A server could not load it: ${reason ?? `it ended with code ${end.code}`}.` };
-}
-
-function lastReason(output: string): string | undefined {
-  const lines = output.split('\n').filter((line) => /rdb|corrupt|checksum|short read|bad|fatal|oom/i.test(line));
-  return lines
-    .map((line) =>
-      line
-        .replace(/^\d+:\w \d+ \w+ \d+ [\d:.]+ [.\-*#] /, '')
-        .trim()
-        .slice(0, 200),
-    )
-    .findLast((line) => line !== '');
-}
-
-function noServer(command: string, cause: unknown): RefusalError {
-  return new RefusalError(
-    {
-      code: 'backup_failed',
-      detail: `${command} cannot be run, so no backup could be proven by loading it.`,
-      why: [textOf(cause)],
-      next: 'Install redis-server 7 or newer, or set SWITCHYARD_REDIS_SERVER to it.',
-    },
-    { cause },
-  );
+// Only damage speaks against the file.
+function judgeEnd(end: ScratchEnd, output: string): Broken {
+  const refusal = whyItEnded(end, output);
+  if (refusal.code !== 'backup_corrupt') throw new RefusalError(refusal);
+  return { kind: 'broken', problem: refusal.detail };
 }
