@@ -27,6 +27,8 @@ export interface Comparison {
   readonly mode: 'all' | 'counts';
   /** Glob as SCAN understands it: only keys that match count. */
   readonly match?: string;
+  /** Prefix of names that do not count at all. */
+  readonly except?: string;
   readonly signal: AbortSignal;
   /** 0 to 1. */
   readonly onFraction?: (fraction: number) => void;
@@ -45,10 +47,12 @@ const mostSamples = 10;
 
 /** Counts what would be added, changed and removed. Rejects when a server does not answer, and with the reason of `signal`. */
 export async function compareData(comparison: Comparison): Promise<DataDiff> {
-  const { mode, match, signal, onFraction } = comparison;
+  const { mode, match, except, signal, onFraction } = comparison;
+  const which = { match, except };
   const present = await databasesOf(comparison.now, signal);
   const wanted = await databasesOf(comparison.target, signal);
-  if (mode === 'counts' && match === undefined) return { now: sumOf(present), target: sumOf(wanted), ...onlyCounts };
+  if (mode === 'counts' && match === undefined && except === undefined)
+    return { now: sumOf(present), target: sumOf(wanted), ...onlyCounts };
 
   const expected = sumOf(present) + sumOf(wanted);
   const totals = { now: 0, target: 0 };
@@ -65,8 +69,8 @@ export async function compareData(comparison: Comparison): Promise<DataDiff> {
     const target: Place = { server: comparison.target, database, isLasting, signal };
     if (mode === 'counts') {
       const sizeOf = (names: readonly Buffer[]): Promise<number> => Promise.resolve(names.length);
-      for await (const keys of scanKeys(now, match, sizeOf)) count('now', keys);
-      for await (const keys of scanKeys(target, match, sizeOf)) count('target', keys);
+      for await (const keys of scanKeys(now, which, sizeOf)) count('now', keys);
+      for await (const keys of scanKeys(target, which, sizeOf)) count('target', keys);
       continue;
     }
     const both = async (names: readonly Buffer[]) => {
@@ -83,7 +87,7 @@ export async function compareData(comparison: Comparison): Promise<DataDiff> {
         ],
       };
     };
-    for await (const { there, added, changed } of scanKeys(target, match, both)) {
+    for await (const { there, added, changed } of scanKeys(target, which, both)) {
       count('target', there);
       await tally.add('added', database, added);
       await tally.add('changed', database, changed);
@@ -96,7 +100,7 @@ export async function compareData(comparison: Comparison): Promise<DataDiff> {
       const removed = pick(missing, (at) => here?.has(at) === true);
       return { here: names.length - missing.length + removed.length, removed };
     };
-    for await (const { here, removed } of scanKeys(now, match, onlyHere)) {
+    for await (const { here, removed } of scanKeys(now, which, onlyHere)) {
       count('now', here);
       await tally.add('removed', database, removed);
     }

@@ -63,12 +63,13 @@ export async function databasesOf(server: Asks, signal: AbortSignal): Promise<Re
 /** What `look` finds out about all keys of a database, batch by batch; the next ones are on their way meanwhile. Some may come twice. */
 export async function* scanKeys<T>(
   place: Place,
-  match: string | undefined,
+  which: { readonly match: string | undefined; readonly except: string | undefined },
   look: (names: readonly Buffer[]) => Promise<T>,
 ): AsyncGenerator<T> {
   const { server, database, signal } = place;
   const underWay: Promise<T>[] = [];
-  const pattern = match === undefined ? [] : ['MATCH', match];
+  const pattern = which.match === undefined ? [] : ['MATCH', which.match];
+  const except = Buffer.from(which.except ?? '');
   let cursor = '0';
   let isAtEnd = false;
   try {
@@ -78,7 +79,8 @@ export async function* scanKeys<T>(
         const [next, list] = listOf(await server.ask(command, { database, deadlineMs, signal }));
         cursor = String(next);
         isAtEnd = cursor === '0';
-        const names = listOf(list) as readonly Buffer[];
+        const found = listOf(list) as readonly Buffer[];
+        const names = except.length === 0 ? found : found.filter((name) => !startsWith(name, except));
         if (names.length > 0) {
           const batch = look(names);
           // Awaited in its turn: one that fails before that is no surprise.
@@ -135,6 +137,10 @@ export async function digestsOf(
 ): Promise<readonly string[]> {
   const reply = await server.ask(['DEBUG', 'DIGEST-VALUE', ...names], { database, deadlineMs, signal });
   return listOf(reply).map(String);
+}
+
+function startsWith(name: Buffer, prefix: Buffer): boolean {
+  return name.length >= prefix.length && name.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
 }
 
 function listOf(reply: ScratchReply | undefined): readonly ScratchReply[] {
