@@ -11,7 +11,7 @@ export type {
 export { restoreWindow, stateOf, viewBackup } from './backup-list.ts';
 export type { BackupPoint, RestoreWindow, StoredBackup } from './backup-list.ts';
 export { coveringRanges, layout, segmentRange } from './layout.ts';
-export { labelFor, labelTimeMs } from './label.ts';
+export { labelFor, labelTimeMs, timelineIdFor } from './label.ts';
 export { backupFiles, backupSize, buildManifest, readManifest } from './manifest.ts';
 export type { ManifestFacts } from './manifest.ts';
 export {
@@ -71,3 +71,5 @@ export type {
   RollbackWork,
 } from './rollback-plan.ts';
 export { beginRollback, mayCancelRollback, stepRollback } from './rollback.ts';
+export { whatChanged, whyNotInto } from './restore-node.ts';
+export type { NodeWish, RestoreNode } from './restore-node.ts';
