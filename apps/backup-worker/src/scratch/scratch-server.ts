@@ -87,7 +87,7 @@ export async function makeScratch(options: {
         running.once('error', reject);
       });
       child = running;
-      guard(running, [dataDirectory, socketDirectory]);
+      endWithUs(running, [dataDirectory, socketDirectory]);
       for (const stream of [running.stdout, running.stderr])
         stream.setEncoding('utf8').on('data', (text: string) => {
           output = (output + text).slice(-outputLimitChars);
@@ -152,9 +152,10 @@ function settingsText(
   return settings.map((words) => `${words.map((word) => JSON.stringify(word)).join(' ')}\n`).join('');
 }
 
-// The end of a pipe always arrives, also when this process gets SIGKILL. The guard has its own process group, so that Ctrl-C does
-// not end it before it has done its work.
-function guard(child: ChildProcess, directories: readonly string[]): void {
+/** Ends `child` and removes `directories` should this process go without doing so. */
+export function endWithUs(child: ChildProcess, directories: readonly string[]): void {
+  // The end of a pipe always arrives, also when this process gets SIGKILL. The guard has its own process group, so that Ctrl-C does
+  // not end it before it has done its work.
   const script = 'pid=$1; shift; read -r _; kill -9 "$pid" 2>/dev/null; rm -rf "$@"';
   const watcher = spawn('/bin/sh', ['-c', script, 'scratch-guard', String(child.pid), ...directories], {
     stdio: ['pipe', 'ignore', 'ignore'],
