@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { damageIn, putAside } from './damaged-data.mjs';
 import { parseRedisConf, parseSentinelConf, renderRedisConf, renderSentinelConf } from './redis-config.mjs';
 import { listening, livePrimary, roleOf } from './redis-live.mjs';
 import { pause } from './process-identity.mjs';
@@ -113,7 +114,7 @@ function prepareGroup({ home, ports, wanted }) {
  * meanwhile, so the running Sentinels are asked, and if they are not there, what they last wrote.
  */
 function launchNode({ home, name, ports, redisServer }) {
-  return async ({ restart }) => {
+  return async ({ restart, output = '' }) => {
     const file = confFile(home, name, 'redis');
     let note = '';
     if (restart) {
@@ -126,6 +127,7 @@ function launchNode({ home, name, ports, redisServer }) {
       writeRedisConf(home, { name, ports, primaryPort });
       const primary = nodeNames.find((node) => ports[node] === primaryPort);
       note = primary === name ? ' as primary' : ` as replica of ${primary ?? `port ${primaryPort}`}`;
+      note += await newBeginning({ home, name, isPrimary: primary === name, primaryPort, output });
     }
     return {
       command: redisServer,
@@ -135,6 +137,25 @@ function launchNode({ home, name, ports, redisServer }) {
       note,
     };
   };
+}
+
+/**
+ * A replica whose files are damaged begins anew, empty: its primary has everything. Where nobody else is known to have the data, its
+ * files stay where they are: they may be all that is left. In words, for the line about the restart.
+ */
+async function newBeginning({ home, name, isPrimary, primaryPort, output }) {
+  const damage = damageIn(output);
+  if (damage === undefined) return '';
+  const directory = join(home, 'redis', name);
+  const said = `; its files are damaged (${damage.replace(/^.*? # /, '').slice(0, 120)})`;
+  const isSafe = !isPrimary && (await roleOf(primaryPort)) === 'master';
+  if (!isSafe) {
+    return `${said} and nobody else is known to have its data: it is tried again as it is. Mend them with redis-check-aof --fix or redis-check-rdb on a copy of ${directory}, or restore a backup`;
+  }
+  const { aside, why } = putAside(directory, Date.now());
+  return aside === undefined
+    ? `${said}; ${why}: remove some, then it begins anew`
+    : `${said}: it begins anew and copies everything; they are kept in ${aside}`;
 }
 
 /** How to start a Sentinel; waits a moment for the node that it is to watch, or its first look would find it down. */

@@ -1,7 +1,7 @@
 // What keeps the processes of the yard running? Each is started again after a crash, with a back-off, and ended on
 // request; every start and end is recorded, so that also a killed yard leaves nothing behind.
 import { spawn } from 'node:child_process';
-import { closeSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import { calmMs, describeEnd, needsRestart, restartDelay } from './backoff.mjs';
 import { signalTo } from './process-identity.mjs';
 import { forgetProcess, recordProcess } from './run-records.mjs';
@@ -11,8 +11,9 @@ const shownCrashes = 5;
 /**
  * Starts and watches one process.
  *
- * `spec`: `{ name, role, launch, mayLeave?, delays?, onEnd? }`. `launch({ restart })` resolves with
- * `{ command, args, cwd, env, note?, facts? }` and is asked anew before every start; `mayLeave`: a clean exit is the
+ * `spec`: `{ name, role, launch, mayLeave?, delays?, onEnd? }`. `launch({ restart, output })` resolves with
+ * `{ command, args, cwd, env, note?, facts? }` and is asked anew before every start; `output`: the end of what it said before it
+ * ended; `mayLeave`: a clean exit is the
  * process's own decision and is respected. `around`: `{ home, logs, say }`.
  *
  * @returns {{ name: string, role: string, pid: () => number | undefined, stop: (graceMs: number) => Promise<void>,
@@ -25,15 +26,18 @@ export function supervise(spec, { home, logs, say }) {
   let timer;
   let startedMs = 0;
   let reason;
+  let logBytes = 0;
+  let output = '';
   let crashesInRow = 0;
   let stopped = () => undefined;
 
   async function start() {
     const restart = reason !== undefined;
     try {
-      const plan = await spec.launch({ restart });
+      const plan = await spec.launch({ restart, output });
       if (stopping) return stopped();
       const log = logs.open(spec.name);
+      logBytes = fstatSync(log).size;
       // A group of its own: Ctrl-C reaches the supervisor alone, which ends everybody in the right order.
       child = spawn(plan.command, plan.args, {
         cwd: plan.cwd,
@@ -67,6 +71,7 @@ export function supervise(spec, { home, logs, say }) {
       // Whatever it had started itself (a scratch Redis, a save) shares its group and must not stay behind.
       signalTo(started.pid, 'SIGKILL', { group: true });
       forgetProcess(home, spec.name);
+      output = logs.since(spec.name, logBytes);
       ended({ code, signal });
     });
   }

@@ -62,6 +62,8 @@ export { askedForRole, promotionState, stepPromotion } from './promotion.ts';
 export type { Announcement, PromotionInput, PromotionNews, PromotionState } from './promotion.ts';
 export { announceSteps, provisionChecks, provisionSteps, wantedWatch } from './provision.ts';
 export type { ProvisionCheck, ProvisionStep, WantedWatch, WatchingSentinel } from './provision.ts';
+export { damageIn, damageSigns } from './data-damage.ts';
+export type { DataDamage } from './data-damage.ts';
 export { parseLogTime, selectLogLines } from './log-lines.ts';
 export type { LogWindow } from './log-lines.ts';
 export { isLeaving, nowhere, planRefusal } from './rebuild-checks.ts';
