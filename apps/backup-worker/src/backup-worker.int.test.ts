@@ -125,9 +125,21 @@ describe('backup-worker', () => {
     const window = (await worker.call('GET', '/v1/backups/window?group=main')).body;
     expect(window).toMatchObject({
       group: 'main',
-      continuous: false,
       points: expect.arrayContaining([expect.objectContaining({ label, state: 'verified' })]),
     });
+    expect((await worker.call('GET', '/v1/backups/events?group=main')).body).toMatchObject({
+      group: 'main',
+      moreEvents: 0,
+    });
+    const found = (await worker.call('GET', `/v1/backups/locate?label=${label}`)).body;
+    expect(found).toMatchObject({ point: { base: label, streamBytes: 0 }, notes: [] });
+    const future = new Date(Date.now() + 60_000).toISOString();
+    expect(await worker.call('GET', `/v1/backups/locate?time=${future}`)).toMatchObject({
+      status: 422,
+      body: { code: 'not_restorable', why: expect.arrayContaining([expect.stringMatching(/^Nearest before: 20/)]) },
+    });
+    expect(await worker.call('GET', '/v1/backups/locate?time=now&offset=1')).toMatchObject({ status: 400 });
+    expect(await worker.call('GET', '/v1/backups/window?group=other')).toMatchObject({ status: 404 });
     const metrics = String((await worker.call('GET', '/metrics')).body);
     expect(metrics).toMatch(/^switchyard_backup_last_success_timestamp_seconds\{group="main"\} \d{10}/m);
     expect(metrics).toMatch(/^switchyard_backup_last_verified_timestamp_seconds\{group="main"\} \d{10}/m);

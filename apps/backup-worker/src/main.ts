@@ -5,6 +5,7 @@ import { createApi, httpServer } from '@switchyard/http';
 import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import { createCatalogStore, createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
+import { restorePointsPart } from './archive/restore-points-part.ts';
 import { backupsPart } from './backups/backups-part.ts';
 import { backupConfig } from './config.ts';
 import { createOperationRunner } from './operations/operation-runner.ts';
@@ -39,7 +40,8 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
     health,
   };
   const backups = backupsPart(tools, { config, repository: repository.backups });
-  const parts: readonly WorkerPart[] = [backups];
+  const restorePoints = restorePointsPart(tools, { repository });
+  const parts: readonly WorkerPart[] = [restorePoints, backups];
   const server = httpServer({
     name: 'api',
     host: config.host,

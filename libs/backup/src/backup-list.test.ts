@@ -1,5 +1,5 @@
 import { backupViewSchema } from '@switchyard/protocol';
-import { restoreWindow, viewBackup, type StoredBackup } from './backup-list.ts';
+import { viewBackup, type StoredBackup } from './backup-list.ts';
 import { labelFor } from './label.ts';
 
 function stored(atMs: number, ok: boolean | null, group = 'main'): StoredBackup {
@@ -37,29 +37,5 @@ describe('viewBackup', () => {
       keys: 3,
       startedAt: '1970-01-01T00:00:00.000Z',
     });
-  });
-});
-
-describe('restoreWindow', () => {
-  it('names the points of one group that are not corrupt, oldest first', () => {
-    const window = restoreWindow('main', [
-      stored(3, null),
-      stored(2, false),
-      stored(1, true),
-      stored(0, true, 'other'),
-    ]);
-    expect(window.points.map((point) => [point.offset, point.state])).toEqual([
-      [1, 'verified'],
-      [3, 'unverified'],
-    ]);
-    expect(window).toMatchObject({
-      continuous: false,
-      from: '1970-01-01T00:00:00.001Z',
-      to: '1970-01-01T00:00:00.003Z',
-    });
-  });
-
-  it('is empty, not missing, without backups', () => {
-    expect(restoreWindow('main', [])).toEqual({ group: 'main', continuous: false, from: null, to: null, points: [] });
   });
 });

@@ -1,4 +1,4 @@
-// What do people see of the backups: one by one, and as the moments that can be restored now?
+// What do people see of a backup?
 import type { BackupManifest, BackupVerification, BackupView } from '@switchyard/protocol';
 import { backupSize } from './manifest.ts';
 
@@ -39,30 +39,4 @@ export interface BackupPoint {
   readonly replicationId: string;
   readonly offset: number;
   readonly state: BackupView['state'];
-}
-
-/** What can be restored now. `continuous` is false while only the named points can be, not the time between them. */
-export interface RestoreWindow {
-  readonly group: string;
-  readonly continuous: false;
-  /** Oldest and newest point; null when there is none. */
-  readonly from: string | null;
-  readonly to: string | null;
-  /** Oldest first. Corrupt backups are left out. */
-  readonly points: readonly BackupPoint[];
-}
-
-/** The restorable points of a group. */
-export function restoreWindow(group: string, backups: readonly StoredBackup[]): RestoreWindow {
-  const points = backups
-    .filter(({ manifest, verification }) => manifest.group === group && stateOf(verification) !== 'corrupt')
-    .toSorted((a, b) => a.manifest.startedAtMs - b.manifest.startedAtMs)
-    .map(({ manifest, verification }): BackupPoint => ({
-      label: manifest.label,
-      at: new Date(manifest.startedAtMs).toISOString(),
-      replicationId: manifest.source.replicationId,
-      offset: manifest.source.offset,
-      state: stateOf(verification),
-    }));
-  return { group, continuous: false, from: points[0]?.at ?? null, to: points.at(-1)?.at ?? null, points };
 }

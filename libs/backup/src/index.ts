@@ -8,8 +8,8 @@ export type {
   ArchiverStep,
   ArchiverWait,
 } from './archiver.ts';
-export { restoreWindow, stateOf, viewBackup } from './backup-list.ts';
-export type { BackupPoint, RestoreWindow, StoredBackup } from './backup-list.ts';
+export { stateOf, viewBackup } from './backup-list.ts';
+export type { BackupPoint, StoredBackup } from './backup-list.ts';
 export { coveringRanges, layout, segmentRange } from './layout.ts';
 export { labelFor, labelTimeMs, timelineIdFor } from './label.ts';
 export { backupFiles, backupSize, buildManifest, readManifest } from './manifest.ts';

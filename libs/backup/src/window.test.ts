@@ -21,7 +21,7 @@ const backups = [
   baseAt(1_000, { atMs: t0 + 62_000, ok: false }),
 ];
 const windowOf = (content: ArchiveContent, mostEvents = 10) =>
-  archiveWindow(viewArchive(content), { nowMs: t0 + 100_000, untilMs: null, mostEvents });
+  archiveWindow(viewArchive(content), { nowMs: t0 + 100_000, mostEvents });
 
 describe('archiveWindow', () => {
   it('names what can be restored, the gap between and its reason', () => {
@@ -48,6 +48,11 @@ describe('archiveWindow', () => {
         { offset: 900, state: 'verified', timeline: second.id },
       ],
     });
+  });
+
+  it('loses nothing of a silence that was followed', () => {
+    const followed = { timeline: second.id, offset: 1_100, untilMs: t0 + 99_000 };
+    expect(windowOf(contentOf([first, second], { backups, followed })).rpoMs).toBe(1_000);
   });
 
   it('sees no gap where a rollback begins a new timeline', () => {

@@ -75,14 +75,10 @@ export interface WindowPoint extends Omit<BackupPoint, 'state'> {
 
 const mostGaps = 50;
 
-/** The window of a view. `untilMs`: until when the archive is known to be complete, unix ms. */
+/** The window of a view, with at most `mostEvents` of its events. */
 export function archiveWindow(
   view: ArchiveView,
-  {
-    nowMs,
-    untilMs,
-    mostEvents,
-  }: { readonly nowMs: number; readonly untilMs: number | null; readonly mostEvents: number },
+  { nowMs, mostEvents }: { readonly nowMs: number; readonly mostEvents: number },
 ): ArchiveWindow {
   const ranges = restorableRanges(view);
   const newestMs = ranges.reduce<number | null>((newest, { toMs }) => Math.max(newest ?? toMs, toMs), null);
@@ -94,7 +90,7 @@ export function archiveWindow(
     continuous: newest !== undefined && newest.to > newest.from,
     from: first === undefined ? null : isoOf(first.fromMs),
     to: newestMs === null ? null : isoOf(newestMs),
-    rpoMs: newestMs === null ? null : Math.max(0, Math.round(nowMs - Math.max(newestMs, untilMs ?? 0))),
+    rpoMs: newestMs === null ? null : Math.max(0, Math.round(nowMs - Math.max(newestMs, knownUntil(view)))),
     points: pointsOf(view),
     timelines: view.timelines.map(timelineOf),
     gaps: gapsOf(view).toReversed().slice(0, mostGaps),
@@ -125,6 +121,12 @@ export function archiveEvents(
     return { kind, command, at: isoOf(atMs), timeline: id, offset: before, database, detail, to };
   });
   return { events, moreEvents: all.length - events.length + uncounted };
+}
+
+// A silence that was followed is as good as a byte that was archived.
+function knownUntil(view: ArchiveView): number {
+  const newest = view.timelines.at(-1);
+  return newest !== undefined && baseFor(newest, newest.end) !== undefined ? newest.quietUntilMs : 0;
 }
 
 function pointsOf(view: ArchiveView): WindowPoint[] {

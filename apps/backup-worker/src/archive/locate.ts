@@ -24,6 +24,7 @@ import type { Clock } from '@switchyard/runtime';
 import type { BackupRepository } from '../repository/backup-repository.ts';
 import type { ObjectStore } from '../repository/object-store.ts';
 import type { SegmentStore } from '../repository/segment-store.ts';
+import type { Archive } from './archive.ts';
 
 /** Finds moments. Methods reject with an ObjectStoreError, a RefusalError (a segment that is damaged), or the signal's reason. */
 export interface Locator {
@@ -116,6 +117,32 @@ export function createLocator(options: LocatorOptions): Locator {
     },
   };
 }
+
+/** What a locator needs of the archive that a worker writes. */
+export interface FollowingArchive extends Pick<Archive, 'group' | 'flush'> {
+  /** Until when it is known that nothing has arrived beyond the head; null while this process does not follow the group. */
+  followedUntil(): FollowedUntil | null;
+}
+
+/** How far a worker's own archive is, as a locator asks for it. Nothing is known of other groups, nor by a worker that does not follow. */
+export function followedBy(archive: FollowingArchive, clock: Pick<Clock, 'unixMs'>): LocatorOptions['followed'] {
+  return async (group, { flush, signal }) => {
+    if (group !== archive.group) return null;
+    if (!flush || archive.followedUntil() === null) return archive.followedUntil();
+    const untilMs = clock.unixMs();
+    // A repository that cannot be written to just now must not keep anybody from reading what is there.
+    const deadline = AbortSignal.timeout(flushDeadlineMs);
+    const flushed = await archive.flush({ signal: AbortSignal.any([signal, deadline]) }).catch((error: unknown) => {
+      if (deadline.aborted && !signal.aborted) return undefined;
+      throw error;
+    });
+    if (flushed?.ok !== true) return archive.followedUntil();
+    const { timeline, offset } = flushed.value;
+    return { timeline, offset, untilMs };
+  };
+}
+
+const flushDeadlineMs = 5_000;
 
 type Stream = AsyncIterable<Buffer>;
 type Range = Pick<SegmentHeader, 'from' | 'to'>;

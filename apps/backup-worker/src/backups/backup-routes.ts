@@ -8,7 +8,7 @@ import {
   plainNameSchema,
   refuse,
 } from '@switchyard/protocol';
-import { restoreWindow, viewBackup, viewOperation, type OperationRecord } from '@switchyard/backup';
+import { viewBackup, viewOperation, type OperationRecord } from '@switchyard/backup';
 import type { Clock } from '@switchyard/runtime';
 import { z } from 'zod';
 import type { BackupQueue } from './backup-queue.ts';
@@ -21,16 +21,6 @@ const listSchema = z.object({
   backups: z.array(backupViewSchema),
   problems: z.array(z.object({ path: z.string(), detail: z.string() })),
 });
-const windowSchema = z.object({
-  group: z.string(),
-  continuous: z.boolean(),
-  from: z.string().nullable(),
-  to: z.string().nullable(),
-  points: z.array(
-    z.object({ label: z.string(), at: z.string(), replicationId: z.string(), offset: z.number(), state: z.string() }),
-  ),
-});
-
 /** Routes for `/v1/backups`. `group` is the one that this worker backs up. */
 export function backupRoutes(options: {
   readonly repository: BackupRepository;
@@ -79,20 +69,6 @@ export function backupRoutes(options: {
         }
         const submitted = await queue.submit({ task: 'backup', group });
         return submitted.ok ? accepted(submitted.value) : submitted.error;
-      },
-    }),
-    route({
-      method: 'get',
-      path: '/v1/backups/window',
-      summary: 'To which moments a group can be brought back now',
-      tags: ['backups'],
-      query: z.object({ group: plainNameSchema.default(group) }),
-      responses: { 200: { description: 'The restorable points, oldest first', schema: windowSchema } },
-      handle: async ({ query }) => {
-        const { backups } = await repository.list(query.group);
-        if (backups.length === 0 && query.group !== group)
-          return refuse('not_found', `There are no backups of a group ${query.group}.`).error;
-        return { status: 200, body: restoreWindow(query.group, backups) };
       },
     }),
     route({
