@@ -97,7 +97,9 @@ export function dataTaken(turn: Turn): RollbackStep {
   if (!followsUs(turn)) {
     const moved = look.primary.offset === state.barrier ? null : 'it was written to since the safety point';
     const why = whyNotHeld(turn) ?? whyNotAsPlanned(turn) ?? moved;
-    if (why !== null) return wait(beginUndo(state, why, { nowMs }));
+    // As long as it was not sent, there is nothing to judge.
+    const isUnsent = state.asked['demote'] === undefined && !state.resumed;
+    if (why !== null) return wait(beginUndo({ ...state, takeAsked: !isUnsent }, why, { nowMs }));
   }
   return both(step, (next) => ask({ ...turn, state: next }, demote(turn)));
 }
@@ -115,8 +117,8 @@ function firstTake(turn: Turn): RollbackStep {
     return wait(goTo({ ...state, barrier: null, sealed: false, reseals: state.reseals + 1 }, 'point-sealed', nowMs));
   }
   if (pausedUntilMs === null || pausedUntilMs - nowMs < pauseLeftMs) return keepPaused(turn);
-  // Written down before it is sent: the driver writes each state down before its commands leave.
-  return ask({ ...turn, state: { ...state, takeAsked: true } }, demote(turn));
+  // Written down before it is sent, and looked at once more in between.
+  return wait({ ...state, takeAsked: true });
 }
 
 /** Waits until what was taken is known to be what was served. */

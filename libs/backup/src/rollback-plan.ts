@@ -219,6 +219,8 @@ export interface RollbackState {
   readonly cancelled: boolean;
   readonly heir: RollbackAddress | null;
   readonly goneSinceMs: number | null;
+  /** This process did not begin it. */
+  readonly resumed: boolean;
   /** Not all replicas were in step in time. */
   readonly behind: boolean;
   readonly outcome: RollbackOutcome | null;

@@ -61,7 +61,12 @@ class Story {
 
 describe('stepRollback', () => {
   it('holds the writers, seals, hands over, compares, promotes and lets go, in this order', () => {
-    const story = new Story().until('data-taken', look()).look(look()).until('promoted', loaded).look(loaded);
+    const story = new Story()
+      .until('data-taken', look())
+      .look(look())
+      .look(look())
+      .until('promoted', loaded)
+      .look(loaded);
     story.until('ended', risen);
     expect(story.state).toMatchObject({ outcome: 'done', reason: null, left: [], notes: [] });
     const said = story.lines.filter((line, at) => line !== story.lines[at - 1]);
@@ -128,7 +133,7 @@ describe('stepRollback', () => {
   });
 
   it('gives the data of before back when what was taken differs', () => {
-    const story = new Story().until('data-taken', look()).look(look()).until('data-proven', loaded);
+    const story = new Story().until('data-taken', look()).look(look()).look(look()).until('data-proven', loaded);
     story.look(loaded, 'refused');
     expect(story.state).toMatchObject({ waitsFor: 'data-judged', reason: 'prove-target: no' });
     story.look(loaded);
@@ -141,7 +146,7 @@ describe('stepRollback', () => {
   });
 
   it('only takes the order back when the node could not reach us', () => {
-    const story = new Story().until('data-taken', look()).look(look());
+    const story = new Story().until('data-taken', look()).look(look()).look(look());
     const alone = look(
       { role: 'replica', follows: ours, link: 'down' },
       { serving: { contacted: false, sentBytes: 0, failure: null } },
@@ -159,13 +164,17 @@ describe('stepRollback', () => {
   });
 
   it('gives the Sentinels their patience back at once when the primary dies, and follows whom they choose', () => {
-    const story = new Story().until('data-taken', look()).look(look());
+    const story = new Story().until('data-taken', look()).look(look()).look(look());
     const gone = look({ reachable: false, runId: null, role: null, follows: null });
     story.look(gone);
     story.nowMs += rollbackLimits.goneMs + 10;
     story.look(gone).look(gone);
     expect(story.lines.filter((line) => line.startsWith('  restore'))).toHaveLength(3);
-    const heir = { ...look().primary, ...(plan.replicas[0] ?? plan.primary), previousReplicationId: plan.replicationId };
+    const heir = {
+      ...look().primary,
+      ...(plan.replicas[0] ?? plan.primary),
+      previousReplicationId: plan.replicationId,
+    };
     const after = {
       ...gone,
       named: plan.replicas[0] ?? null,
@@ -184,14 +193,14 @@ describe('stepRollback', () => {
     early.state = stepRollback(early.state, { type: 'cancel' }, early.nowMs).state;
     early.until('ended', look());
     expect(early.state).toMatchObject({ outcome: 'refused', cancelled: true });
-    const late = new Story().until('data-taken', look()).look(look());
+    const late = new Story().until('data-taken', look()).look(look()).look(look());
     late.state = stepRollback(late.state, { type: 'cancel' }, late.nowMs).state;
     late.until('promoted', loaded).look(loaded).until('ended', risen);
     expect(late.state).toMatchObject({ outcome: 'done', notes: [expect.stringContaining('too late')] });
   });
 
   it('goes on after a restart with what was already taken, without serving it again', () => {
-    const story = new Story().until('data-taken', look()).look(look());
+    const story = new Story().until('data-taken', look()).look(look()).look(look());
     story.state = stepRollback(story.state, { type: 'resume' }, story.nowMs).state;
     story.lines.length = 0;
     story
