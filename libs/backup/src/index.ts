@@ -42,6 +42,8 @@ export { archiveEvents, archiveWindow } from './window.ts';
 export type { ArchiveWindow, WindowEvent, WindowGap, WindowPoint, WindowTimeline } from './window.ts';
 export { differences, keyCounts, verificationOf } from './proof.ts';
 export type { LoadedContent, ProofOutcome } from './proof.ts';
+export { rehearsalDueMs, rehearsalTrend } from './rehearsal.ts';
+export type { RehearsalPace, RehearsalTrend } from './rehearsal.ts';
 export { planRetention } from './retention.ts';
 export type { RetainedBackup, RetentionPlan, RetentionPolicy } from './retention.ts';
 export { chooseSource } from './source-choice.ts';

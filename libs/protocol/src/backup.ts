@@ -291,3 +291,31 @@ export const safetyPointSchema = z
   })
   .meta({ id: 'SafetyPoint' });
 export type SafetyPoint = z.infer<typeof safetyPointSchema>;
+
+/** rehearsals/<operation>.json: how a rollback of a scratch group went. */
+export const rehearsalSchema = z
+  .object({
+    formatVersion: z.literal(1),
+    operation: z.string(),
+    group: plainNameSchema,
+    atMs: z.number(),
+    /** by the schedule, or because somebody asked for it */
+    trigger: z.enum(['schedule', 'request']),
+    ok: z.boolean(),
+    /** why it failed */
+    problem: z.string().nullable(),
+    point: restorePointSchema.nullable(),
+    /** from the order until the old data took writes, and everything was compared; null when it did not come so far */
+    rtoMs: z.number().nullable(),
+    /** its phases in ms, in their order */
+    phases: z.array(z.object({ name: z.string(), ms: z.number() })),
+    /** for how long nobody could write and nobody could read, as a client saw it */
+    unavailableMs: z.object({ writes: z.number().nullable(), reads: z.number().nullable() }),
+    /** how much of the present the archive did not have when it began, in ms */
+    rpoMs: z.number().nullable(),
+    /** of the present data */
+    keys: z.int().nullable(),
+    bytes: z.int().nullable(),
+  })
+  .meta({ id: 'Rehearsal' });
+export type Rehearsal = z.infer<typeof rehearsalSchema>;
