@@ -53,11 +53,13 @@ export function openReplicaSocket(options: ReplicaSocketOptions, listener: Repli
   let ended = false;
   let paused = false;
   let connected = false;
+  let heardMs = 0;
 
   const close = (error?: ReplicationLinkError): void => {
     if (ended) return;
     ended = true;
     clearTimeout(deadline);
+    clearTimeout(silence);
     options.signal?.removeEventListener('abort', onAbort);
     socket.destroy();
     listener.onEnd(error);
@@ -74,17 +76,32 @@ export function openReplicaSocket(options: ReplicaSocketOptions, listener: Repli
           Math.min(options.deadlineMs, longestTimerMs),
         );
 
-  socket.setTimeout(options.connectTimeoutMs);
+  // A timer of our own: the socket's counts what we write, too, and we write every second.
+  let silence = setTimeout(
+    () => fail('connect_failed', `${where} did not accept a connection in ${options.connectTimeoutMs} ms.`),
+    Math.min(options.connectTimeoutMs, longestTimerMs),
+  );
+  const listen = (): void => {
+    const silentMs = performance.now() - heardMs;
+    if (paused) heardMs += silentMs;
+    else if (silentMs >= options.idleTimeoutMs) {
+      fail('stalled', `${where} sent nothing for ${options.idleTimeoutMs} ms.`);
+      return;
+    }
+    const leftMs = heardMs + options.idleTimeoutMs - performance.now();
+    silence = setTimeout(listen, Math.min(Math.max(1, Math.ceil(leftMs)), longestTimerMs));
+  };
+
   socket.on(secured ? 'secureConnect' : 'connect', () => {
     connected = true;
-    socket.setTimeout(options.idleTimeoutMs);
-    if (!ended) listener.onConnect();
-  });
-  socket.on('timeout', () => {
-    if (!connected) fail('connect_failed', `${where} did not accept a connection in ${options.connectTimeoutMs} ms.`);
-    else if (!paused) fail('stalled', `${where} sent nothing for ${options.idleTimeoutMs} ms.`);
+    clearTimeout(silence);
+    heardMs = performance.now();
+    if (ended) return;
+    listen();
+    listener.onConnect();
   });
   socket.on('data', (chunk: Buffer) => {
+    heardMs = performance.now();
     if (!ended) listener.onData(chunk);
   });
   socket.on('error', (error) =>
@@ -106,11 +123,9 @@ export function openReplicaSocket(options: ReplicaSocketOptions, listener: Repli
       socket.pause();
     },
     resume: () => {
+      if (paused) heardMs = performance.now();
       paused = false;
-      if (ended) return;
-      // A time-out that fired while we were paused is not armed again by itself.
-      socket.setTimeout(options.idleTimeoutMs);
-      socket.resume();
+      if (!ended) socket.resume();
     },
     close,
   };

@@ -8,7 +8,6 @@ import { serveReplica, type ServedReplica } from './served-replica.ts';
 
 const maxReplicas = 4;
 const maxConnections = 16;
-const tlsHandshakeMs = 10_000;
 
 /** How this side proves who it is, and whether replicas must. Names and formats are those of node:tls (PEM text). */
 export type ServerTls = Pick<TlsOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'rejectUnauthorized' | 'requestCert'>;
@@ -27,6 +26,8 @@ export interface ServeHistoryOptions {
   readonly onlyFrom?: (address: string) => boolean;
   /** Longest time in which nothing moves on a connection. Default 60 s. */
   readonly idleTimeoutMs?: number;
+  /** Longest time until a connection has asked for the history; TLS has as long again. Default 10 s. */
+  readonly handshakeTimeoutMs?: number;
   /** Each new phase and acknowledgement, and ten times a second while bytes are sent. */
   readonly onProgress?: (progress: ServedProgress) => void;
   /** Closes it. */
@@ -39,7 +40,7 @@ export interface ServeHistoryOptions {
  * breaks off may come again. Rejects when the address cannot be bound.
  */
 export async function serveHistory(options: ServeHistoryOptions): Promise<HistoryServer> {
-  const { history } = options;
+  const { history, handshakeTimeoutMs = 10_000 } = options;
   const replicas = new Set<ServedReplica>();
   const listeners = new Set<() => void>();
   let taken: ServedProgress | undefined;
@@ -64,6 +65,7 @@ export async function serveHistory(options: ServeHistoryOptions): Promise<Histor
       socket,
       history,
       ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+      handshakeTimeoutMs,
       idleTimeoutMs: options.idleTimeoutMs ?? 60_000,
       mayFollow: () => following().length < maxReplicas,
       onProgress: (progress) => {
@@ -80,7 +82,7 @@ export async function serveHistory(options: ServeHistoryOptions): Promise<Histor
   };
 
   const server = options.tls
-    ? createTlsServer({ ...options.tls, handshakeTimeout: tlsHandshakeMs, noDelay: true }, accept)
+    ? createTlsServer({ ...options.tls, handshakeTimeout: handshakeTimeoutMs, noDelay: true }, accept)
     : createServer({ noDelay: true }, accept);
   const sockets = new Set<Socket>();
   server.maxConnections = maxConnections;

@@ -12,7 +12,6 @@ import { ReplicationLinkError } from './replication-problem.ts';
 import type { ServedHistory, ServedProgress } from './replication-stream.ts';
 import { createDialogue, type DialogueStep, type ServedCredentials } from './served-dialogue.ts';
 
-const handshakeDeadlineMs = 10_000;
 const keepAliveMs = 1_000;
 const progressEveryMs = 100;
 
@@ -23,6 +22,8 @@ export interface ServedReplicaOptions {
   readonly credentials?: ServedCredentials;
   /** Longest silence of the replica while nothing moves. */
   readonly idleTimeoutMs: number;
+  /** Longest time until it has asked for the stream. */
+  readonly handshakeTimeoutMs: number;
   /** Asked when it wants the stream; false when there are too many already. */
   readonly mayFollow: () => boolean;
   readonly onProgress: (progress: ServedProgress) => void;
@@ -185,7 +186,7 @@ export function serveReplica(options: ServedReplicaOptions): ServedReplica {
     socket.end(`${line}\r\n`, close);
   };
 
-  const deadline = setTimeout(close, handshakeDeadlineMs);
+  const deadline = setTimeout(close, options.handshakeTimeoutMs);
   socket.setTimeout(options.idleTimeoutMs, close);
   socket.on('error', close);
   socket.on('close', () => {
