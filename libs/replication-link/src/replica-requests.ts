@@ -14,6 +14,8 @@ export interface RequestReader {
   push(chunk: Buffer): void;
   /** The words of the next whole command, or undefined until more bytes arrive. Empty lines are keep-alives and skipped. Throws `protocol_error`. */
   next(): readonly string[] | undefined;
+  /** Bytes that wait for the rest of their command. */
+  heldBytes(): number;
 }
 
 /** An empty request reader. */
@@ -40,6 +42,7 @@ export function createRequestReader(): RequestReader {
       pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
     },
     next,
+    heldBytes: () => pending.length,
   };
 }
 
