@@ -79,6 +79,50 @@ export const backupConfig = {
     max: 86_400_000,
     doc: 'Longest time to load a backup into a throw-away server and to digest it.',
   }),
+  archive: setting.boolean({
+    env: 'SWITCHYARD_BACKUP_ARCHIVE',
+    default: true,
+    doc: 'Whether the stream of commands is archived all the time, so that any moment can be restored.',
+  }),
+  sealEveryMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_SEAL_EVERY',
+    default: 500,
+    min: 10,
+    max: 60_000,
+    doc: 'So often what has arrived is stored. Less loses less after a disaster and makes more objects.',
+  }),
+  sealBytes: setting.bytes({
+    env: 'SWITCHYARD_BACKUP_SEAL_BYTES',
+    default: 4 * 1024 * 1024,
+    min: 64 * 1024,
+    max: 16 * 1024 * 1024,
+    doc: 'A piece of the stream of this size is stored at once.',
+  }),
+  longestTransactionBytes: setting.bytes({
+    env: 'SWITCHYARD_BACKUP_LONGEST_TRANSACTION_BYTES',
+    default: 64 * 1024 * 1024,
+    min: 1024 * 1024,
+    doc: 'Longest command or transaction that is archived; a longer one makes a gap and a new data set. Takes as much memory when it comes.',
+  }),
+  archiveFromPrimary: setting.boolean({
+    env: 'SWITCHYARD_BACKUP_ARCHIVE_FROM_PRIMARY',
+    default: true,
+    doc: 'Whether the primary of a group with Sentinels is followed while no replica is left.',
+  }),
+  archivePrimaryAfterMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_ARCHIVE_PRIMARY_AFTER',
+    default: 30_000,
+    min: 0,
+    max: 3_600_000,
+    doc: 'How long a replica is waited for before that.',
+  }),
+  rehearseEveryMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_REHEARSE_EVERY',
+    default: 86_400_000,
+    min: 0,
+    max: 90 * 86_400_000,
+    doc: 'Time between two rehearsals of a rollback on a scratch group; 0 = only on request. Needs about four times the memory of the data for a moment.',
+  }),
   redis: redisSettings,
 } as const;
 

@@ -23,7 +23,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 const scratch = (): string => join(directory, 'scratch');
-const options = () => ({ command, directory: scratch(), dataPath, clock: systemClock, deadlineMs: 30_000 });
+const options = () => ({
+  group: 'main',
+  command,
+  directory: scratch(),
+  dataPath,
+  clock: systemClock,
+  deadlineMs: 30_000,
+});
 
 describe('startScratchGroup', () => {
   it('has the data on both nodes, is watched by its Sentinel, lets nobody in without password, and leaves nothing', async () => {

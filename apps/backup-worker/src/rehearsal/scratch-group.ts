@@ -12,6 +12,8 @@ import { connectServer, type ServerAddress } from '../scratch/server-connection.
 
 /** A running group that nobody else knows. */
 export interface ScratchGroup {
+  /** A directory of its own, which goes with it. */
+  readonly home: string;
   /** As for a group that lives: one Sentinel, its name, the passwords. */
   readonly settings: Extract<RedisSettings, { kind: 'sentinel' }>;
   /** Node 0 was the first primary. */
@@ -22,6 +24,8 @@ export interface ScratchGroup {
 
 /** What it is made of. */
 export interface ScratchGroupOptions {
+  /** What its Sentinel calls it. */
+  readonly group: string;
   /** The redis-server to run. */
   readonly command: string;
   readonly directory: string;
@@ -34,7 +38,6 @@ export interface ScratchGroupOptions {
 }
 
 const host = '127.0.0.1';
-const group = 'rehearsal';
 /** Removed with the leftovers of other throw-away servers. */
 const directoryPrefix = 'switchyard-scratch-group-';
 const lookEveryMs = 20;
@@ -49,7 +52,7 @@ interface Member {
 
 /** Starts the group; resolves when the replica is in step and the Sentinel knows it. Leaves nothing behind when it rejects. */
 export async function startScratchGroup(options: ScratchGroupOptions): Promise<ScratchGroup> {
-  const { directory, dataPath, clock, deadlineMs } = options;
+  const { group, directory, dataPath, clock, deadlineMs } = options;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const home = await mkdtemp(join(directory, directoryPrefix));
   const members: Member[] = [];
@@ -87,7 +90,7 @@ export async function startScratchGroup(options: ScratchGroupOptions): Promise<S
       password,
       sentinelPassword: password,
     } as const;
-    return { settings, nodes: [primary, replica], close: () => (closing ??= close()) };
+    return { home, settings, nodes: [primary, replica], close: () => (closing ??= close()) };
   } catch (error) {
     await close();
     throw error;
