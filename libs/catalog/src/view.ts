@@ -119,6 +119,7 @@ export function createCatalogView(start: CatalogSnapshot = emptySnapshot): Catal
       case 'instance.held':
       case 'catalog.reset':
       case 'redis.failover':
+      case 'redis.rolled-back':
       case 'backup.finished':
         return { type: 'none' };
     }

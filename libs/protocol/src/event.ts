@@ -89,6 +89,15 @@ export const eventDataSchemas = {
     writtenBack: z.number().optional(),
   }),
   'redis.failover': redisFailoverSchema,
+  /** the data of a group are those of an earlier moment again; `to: { label: safetyPoint }` undoes it */
+  'redis.rolled-back': z.object({
+    group: z.string(),
+    operation: z.string(),
+    at: z.string(),
+    offset: z.number(),
+    timeline: z.string().nullable(),
+    safetyPoint: z.string().nullable(),
+  }),
   'backup.finished': z.object({ label: z.string(), group: z.string(), ok: z.boolean(), detail: z.string() }),
 } as const;
 
