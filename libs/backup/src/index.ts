@@ -28,6 +28,8 @@ export {
   verifyPlan,
   viewOperation,
 } from './operation.ts';
+export { learnWeights } from './operation-eta.ts';
+export type { ProgressSample } from './operation-eta.ts';
 export type { OperationRecord, PlannedStep, StepRecord } from './operation.ts';
 export { createNotableEvents, withoutRepeats } from './notable-events.ts';
 export type { NotableEvents, NotableEventsOptions, SeenCommand } from './notable-events.ts';

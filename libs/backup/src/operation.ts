@@ -4,6 +4,7 @@
 //
 // Work that was interrupted and will be tried again goes back from running to queued; its steps then begin anew.
 import { problemOf, type Operation, type Refusal } from '@switchyard/protocol';
+import { remainingMs, withSample, type ProgressSample } from './operation-eta.ts';
 
 /** A step of a plan; weights are shares of the whole time, in any unit. */
 export interface PlannedStep {
@@ -33,6 +34,11 @@ export interface StepRecord extends PlannedStep {
   /** 0 to 1. */
   readonly fraction: number;
   readonly detail: string | null;
+  /** Unix milliseconds; absent while it has not begun, ended, or where nobody said when. */
+  readonly startedAtMs?: number;
+  readonly finishedAtMs?: number;
+  /** How it went so far; at most 40. */
+  readonly samples?: readonly ProgressSample[];
 }
 
 /** All that is known about a piece of long work. Plain data: it can be stored as JSON. Times are unix milliseconds. */
@@ -46,6 +52,8 @@ export interface OperationRecord {
   readonly startedAtMs: number | null;
   readonly finishedAtMs: number | null;
   readonly steps: readonly StepRecord[];
+  /** The weights are what each step took the last time, in milliseconds. */
+  readonly hasLearnedWeights?: boolean;
   readonly result: Readonly<Record<string, unknown>> | null;
   readonly refusal: Refusal | null;
 }
@@ -81,18 +89,24 @@ export function interruptOperation(record: OperationRecord, why: string): Operat
   return { ...record, state: 'queued', startedAtMs: null, steps };
 }
 
-/** Step `index` is under way and `fraction` (0 to 1) of it is done; all before it are done. Never goes backwards. */
+/**
+ * Step `index` is under way and `fraction` (0 to 1) of it is done; all before it are done. Never goes backwards. `atMs`: when that was,
+ * unix milliseconds; without it the pace is not measured.
+ */
 export function advanceOperation(
   record: OperationRecord,
   index: number,
-  progress: { readonly fraction?: number; readonly detail?: string },
+  progress: { readonly fraction?: number; readonly detail?: string; readonly atMs?: number },
 ): OperationRecord {
   if (record.state !== 'running') return record;
+  const { atMs } = progress;
   const steps = record.steps.map((step, at): StepRecord => {
-    if (at < index) return { ...step, state: 'done', fraction: 1 };
+    if (at < index) return step.state === 'done' ? step : ended(step, 'done', atMs);
     if (at > index || step.state === 'done') return step;
     const fraction = Math.max(step.fraction, Math.min(1, Math.max(0, progress.fraction ?? 0)));
-    return { ...step, state: 'running', fraction, detail: progress.detail ?? step.detail };
+    const known = { ...step, state: 'running' as const, fraction, detail: progress.detail ?? step.detail };
+    if (atMs === undefined) return known;
+    return { ...known, startedAtMs: step.startedAtMs ?? atMs, samples: withSample(step.samples ?? [], atMs, fraction) };
   });
   return { ...record, steps };
 }
@@ -104,7 +118,7 @@ export function succeedOperation(
   nowMs: number,
 ): OperationRecord {
   if (isFinished(record)) return record;
-  const steps = record.steps.map((step): StepRecord => ({ ...step, state: 'done', fraction: 1 }));
+  const steps = record.steps.map((step): StepRecord => (step.state === 'done' ? step : ended(step, 'done', nowMs)));
   return { ...record, state: 'succeeded', finishedAtMs: nowMs, steps, result };
 }
 
@@ -164,19 +178,18 @@ export function forgettable(records: readonly OperationRecord[], limit: number):
   return finished.slice(0, Math.max(0, records.length - limit)).map((record) => record.id);
 }
 
+// What it went through on the way is not needed any more.
+function ended({ samples: _samples, ...step }: StepRecord, state: 'done', atMs: number | undefined): StepRecord {
+  return { ...step, state, fraction: 1, ...(atMs === undefined ? {} : { finishedAtMs: atMs }) };
+}
+
 function untouched({ name, weight }: PlannedStep): StepRecord {
   return { name, weight, state: 'waiting', fraction: 0, detail: null };
 }
 
-// Below these the guess would be noise.
-const etaFromPercent = 5;
-const etaFromMs = 250;
-
 function etaSeconds(record: OperationRecord, percent: number, nowMs: number): number | null {
-  if (record.state !== 'running' || record.startedAtMs === null) return null;
-  const elapsedMs = nowMs - record.startedAtMs;
-  if (percent < etaFromPercent || elapsedMs < etaFromMs) return null;
-  return Math.ceil((elapsedMs * (100 - percent)) / percent / 1_000);
+  const ms = remainingMs(record, percent, nowMs);
+  return ms === null ? null : Math.ceil(ms / 1_000);
 }
 
 function iso(ms: number): string {

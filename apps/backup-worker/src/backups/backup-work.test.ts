@@ -27,6 +27,7 @@ function memory(): Operations {
       if (record) records.set(id, step(record));
       return records.get(id);
     },
+    watch: () => undefined,
     settled: () => Promise.resolve(),
   };
 }

@@ -111,7 +111,7 @@ export function createBackupWork(options: {
       operations.change(id, (record) => startOperation(record, clock.unixMs()));
       const startedMs = clock.monotonicMs();
       const report: Report = (step, progress) =>
-        void operations.change(id, (record) => advanceOperation(record, step, progress));
+        void operations.change(id, (record) => advanceOperation(record, step, { ...progress, atMs: clock.unixMs() }));
       const finish = (step: (record: OperationRecord) => OperationRecord): OperationRecord['state'] =>
         operations.change(id, step)?.state ?? 'failed';
       try {

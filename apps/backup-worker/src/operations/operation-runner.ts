@@ -77,7 +77,7 @@ export function createOperationRunner(options: {
 
   const carryOut = async (id: string, work: DirectWork, cancel: AbortController): Promise<void> => {
     const report: Report = (step, progress) =>
-      void operations.change(id, (record) => advanceOperation(record, step, progress));
+      void operations.change(id, (record) => advanceOperation(record, step, { ...progress, atMs: clock.unixMs() }));
     let outcome: DirectOutcome;
     try {
       outcome = await work.run({ id, report, signal: cancel.signal });

@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ok, refuse, type Result } from '@switchyard/protocol';
-import { forgettable, interruptOperation, isFinished, type OperationRecord } from '@switchyard/backup';
+import { forgettable, interruptOperation, isFinished, learnWeights, type OperationRecord } from '@switchyard/backup';
 import type { Logger } from '@switchyard/runtime';
 import { writeDurably } from '../repository/durable-file.ts';
 import { textOf } from '../system-error.ts';
@@ -19,12 +19,15 @@ export interface Operations {
   add(record: OperationRecord): Promise<Result<OperationRecord>>;
   /** Changes a known one; its file follows when its state has changed. Undefined when it is not known. */
   change(id: string, step: (record: OperationRecord) => OperationRecord): OperationRecord | undefined;
+  /** Calls back after each change of one operation, until the returned function is called. Undefined when too many listen already. */
+  watch(id: string, listener: (record: OperationRecord) => void): (() => void) | undefined;
   /** Resolves when every change is on the disk, or could not be written. */
   settled(): Promise<void>;
 }
 
 const mostKept = 200;
 const mostUnfinished = 20;
+const mostListeners = 200;
 
 /** The operations kept in `directory`. Nothing is read or written before a method is called. */
 export function createOperations(directory: string, logger: Logger): Operations {
@@ -32,6 +35,7 @@ export function createOperations(directory: string, logger: Logger): Operations 
   const unwritten = new Set<string>();
   let writing: Promise<void> = Promise.resolve();
   let fault = '';
+  const listeners = new Set<{ readonly id: string; readonly listener: (record: OperationRecord) => void }>();
 
   const fileOf = (id: string): string => join(directory, `${id}.json`);
 
@@ -82,7 +86,8 @@ export function createOperations(directory: string, logger: Logger): Operations 
     },
     list: () => [...records.values()].toSorted((a, b) => b.createdAtMs - a.createdAtMs),
     get: (id) => records.get(id),
-    add: async (record) => {
+    add: async (given) => {
+      const record = learnWeights(given, [...records.values()]);
       const unfinished = [...records.values()].filter((one) => !isFinished(one)).length;
       if (unfinished >= mostUnfinished)
         return refuse('overloaded', `${unfinished} operations wait already.`, {
@@ -100,7 +105,14 @@ export function createOperations(directory: string, logger: Logger): Operations 
       const after = step(before);
       if (after.state === before.state) records.set(id, after);
       else remember(after);
+      if (after !== before) for (const one of listeners) if (one.id === id) one.listener(after);
       return after;
+    },
+    watch: (id, listener) => {
+      if (listeners.size >= mostListeners) return undefined;
+      const one = { id, listener };
+      listeners.add(one);
+      return () => listeners.delete(one);
     },
     settled: () => writing,
   };
