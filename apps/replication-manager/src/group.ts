@@ -27,6 +27,7 @@ import { createGroupWatch, type GroupWatch } from './group-watch.ts';
 import { createHealthPolicy, type HealthPolicy } from './health-policy/health-policy.ts';
 import { createHistory, type History } from './history.ts';
 import { createJournal } from './journal.ts';
+import { createDamagedFiles } from './logs/damaged-files.ts';
 import { createLogEvidence, type LogEvidenceSettings } from './logs/log-evidence.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { createOperationGate } from './switchover/operation-gate.ts';
@@ -157,6 +158,7 @@ export const createGroup = (definition: GroupDefinition, surroundings: GroupSurr
     consistency.part,
     createVerification(tools, consistency),
     createLogEvidence(tools, surroundings.logEvidence),
+    createDamagedFiles(tools, surroundings.logEvidence, consistency),
     createProvisionPart(tools),
     createSentinelDoctor(tools),
   ];

@@ -1,11 +1,12 @@
 // What did the nodes and the Sentinels write into their own logs while they failed over? The part of a group that adds those
 // lines to the history: from files on this machine, or from the engine's log API where they run in containers.
 import type { RedisFailover, RedisLogLines } from '@switchyard/protocol';
-import { selectLogLines, type Endpoint } from '@switchyard/replication';
+import { selectLogLines } from '@switchyard/replication';
 import type { Clock, Logger } from '@switchyard/runtime';
 import type { GroupPart, GroupTools } from '../group-part.ts';
 import { createDockerLogs, type DockerLogs } from './log-evidence-docker.ts';
-import { isHere, logFileOf, logFileOfConfig, readTail } from './log-evidence-files.ts';
+import { logFileOf, logFileOfConfig } from './log-evidence-files.ts';
+import { logFilesOf, logOf, type LogSource } from './log-source.ts';
 
 /** What may be set. */
 export interface LogEvidenceSettings {
@@ -36,7 +37,7 @@ export const createLogEvidence = (tools: GroupTools, settings: LogEvidenceSettin
     const logs = await collectLogs(entry, {
       tools,
       docker,
-      files: filesOf(definition.name === settings.group ? settings.logFiles : []),
+      files: logFilesOf(definition.name === settings.group ? settings.logFiles : []),
       clock,
       logger,
     });
@@ -60,9 +61,6 @@ export const createLogEvidence = (tools: GroupTools, settings: LogEvidenceSettin
   };
 };
 
-const filesOf = (list: readonly string[]): ReadonlyMap<string, string> =>
-  new Map(list.map((one) => [one.slice(0, one.indexOf('=')), one.slice(one.indexOf('=') + 1)]));
-
 interface Sources {
   readonly tools: GroupTools;
   readonly docker: DockerLogs | null;
@@ -71,16 +69,11 @@ interface Sources {
   readonly logger: Logger;
 }
 
-/** One node or Sentinel, and how to ask it where it logs. */
-interface Source extends Endpoint {
-  readonly file: () => Promise<string | null>;
-}
-
 const collectLogs = async (entry: RedisFailover, sources: Sources): Promise<readonly RedisLogLines[]> => {
   const { tools, logger } = sources;
   const lastMs = Math.max(0, entry.writesUnavailableMs ?? 0, ...entry.phases.map(({ atMs }) => atMs));
   const window = { fromMs: entry.startedAtMs - beforeMs, toMs: entry.startedAtMs + lastMs + afterMs };
-  const nodes: Source[] = tools.observer.observe().nodes.map(({ name, host, port }) => ({
+  const nodes: LogSource[] = tools.observer.observe().nodes.map(({ name, host, port }) => ({
     name,
     host,
     port,
@@ -91,7 +84,7 @@ const collectLogs = async (entry: RedisFailover, sources: Sources): Promise<read
       return logFileOf({ logfile: await ask('logfile'), dir: await ask('dir') });
     },
   }));
-  const sentinels: Source[] = tools.sentinels().map((sentinel) => ({
+  const sentinels: LogSource[] = tools.sentinels().map((sentinel) => ({
     name: sentinel.name,
     host: sentinel.host,
     port: sentinel.port,
@@ -114,22 +107,4 @@ const collectLogs = async (entry: RedisFailover, sources: Sources): Promise<read
     }
   }
   return found;
-};
-
-const logOf = async (
-  source: Source,
-  window: { readonly fromMs: number; readonly toMs: number },
-  { docker, files }: Sources,
-): Promise<{ readonly from: string; readonly text: string; readonly aheadMs: number } | null> => {
-  const here = -new Date(window.fromMs).getTimezoneOffset() * 60_000;
-  const named = files.get(source.name);
-  if (named !== undefined) return { from: named, text: await readTail(named), aheadMs: here };
-  const container = await docker?.find(source);
-  if (container !== undefined && docker !== null) {
-    // Images of Redis keep their clocks at UTC.
-    return { from: `container ${container.name}`, text: await docker.read(container, window), aheadMs: 0 };
-  }
-  if (!isHere(source.host)) return null;
-  const own = await source.file();
-  return own === null ? null : { from: own, text: await readTail(own), aheadMs: here };
 };
