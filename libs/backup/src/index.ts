@@ -77,3 +77,5 @@ export type {
 export { beginRollback, mayCancelRollback, stepRollback } from './rollback.ts';
 export { whatChanged, whyNotInto } from './restore-node.ts';
 export type { NodeWish, RestoreNode } from './restore-node.ts';
+export { dueStreamProof, newestStreamProof, streamProofOf, streamVerificationOf } from './proof-stream.ts';
+export type { StreamProof } from './proof-stream.ts';

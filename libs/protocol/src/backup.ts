@@ -132,6 +132,26 @@ export const backupManifestSchema = z
   .meta({ id: 'BackupManifest' });
 export type BackupManifest = z.infer<typeof backupManifestSchema>;
 
+/**
+ * Outcome of the latest proof of the stream before a backup: the backup before it and every command since then, applied up to exactly
+ * its offset, hold what this one holds, which is a snapshot that the source made independently.
+ */
+export const streamVerificationSchema = z
+  .object({
+    atMs: z.number(),
+    tookMs: z.number(),
+    ok: z.boolean(),
+    /** label of the backup that it began with */
+    from: z.string(),
+    offset: positionSchema,
+    streamBytes: z.int().min(0),
+    keys: z.int().nullable(),
+    digest: z.string().nullable(),
+    problem: z.string().nullable(),
+  })
+  .meta({ id: 'StreamVerification' });
+export type StreamVerification = z.infer<typeof streamVerificationSchema>;
+
 /** Outcome of the latest verification: hashes compared, loaded into a throw-away server, counts and digest compared. */
 export const backupVerificationSchema = z
   .object({
@@ -141,6 +161,8 @@ export const backupVerificationSchema = z
     keys: z.int().nullable(),
     digest: z.string().nullable(),
     problem: z.string().nullable(),
+    /** absent while it was not proven yet, and where no stream leads to it */
+    stream: streamVerificationSchema.optional(),
   })
   .meta({ id: 'BackupVerification' });
 export type BackupVerification = z.infer<typeof backupVerificationSchema>;

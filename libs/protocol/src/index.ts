@@ -162,6 +162,7 @@ export {
   restoreTargetSchema,
   rollbackRequestSchema,
   segmentHeaderSchema,
+  streamVerificationSchema,
   timelineIdSchema,
   timelineSchema,
 } from './backup.ts';
@@ -182,6 +183,7 @@ export type {
   RestoreTarget,
   RollbackRequest,
   SegmentHeader,
+  StreamVerification,
   Timeline,
 } from './backup.ts';
 export {
