@@ -6,6 +6,7 @@ import { instanceInputSchema, platformService } from '@switchyard/protocol';
 import { createCatalogStore, createRedis, createRedisRegistrar, redisSettingsOf } from '@switchyard/redis';
 import { advertisedUrl, loadConfig, runService } from '@switchyard/runtime';
 import { restorePointsPart } from './archive/restore-points-part.ts';
+import { archivePart } from './archive/archive-part.ts';
 import { backupsPart } from './backups/backups-part.ts';
 import { backupConfig } from './config.ts';
 import { createOperationRunner } from './operations/operation-runner.ts';
@@ -39,9 +40,10 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
     metrics,
     health,
   };
+  const archive = archivePart(tools, { config, repository });
   const backups = backupsPart(tools, { config, repository: repository.backups });
-  const restorePoints = restorePointsPart(tools, { repository });
-  const parts: readonly WorkerPart[] = [restorePoints, backups];
+  const restorePoints = restorePointsPart(tools, { repository, archive: archive.archive });
+  const parts: readonly WorkerPart[] = [restorePoints, archive, backups];
   const server = httpServer({
     name: 'api',
     host: config.host,

@@ -176,12 +176,14 @@ describe('stepArchiver', () => {
         [30_000, alone],
         [30_001, { kind: 'continued', replicationId: id }],
         [31_000, alone],
-        [32_000, { kind: 'looked', candidates: [primary, node('r2')] }],
+        [32_000, { kind: 'looked', candidates: [primary, node('r2')], at: { replicationId: id, offset: 1_001 } }],
+        [33_000, { kind: 'looked', candidates: [primary, node('r2')], at: { replicationId: id, offset: 1_000 } }],
       ]).slice(1),
     ).toEqual([
       'looked -> source: look in 25',
       'looked -> answer: connect p1 at 500',
       'continued -> stream: follow',
+      'looked -> stream: ',
       'looked -> stream: ',
       'looked -> source: leave, look',
     ]);

@@ -41,7 +41,8 @@ export interface ArchiverState {
 export type ArchiverInput<C extends StreamCandidate = StreamCandidate> =
   | { readonly kind: 'owned'; readonly place: ArchivePlace | null }
   | { readonly kind: 'disowned' }
-  | { readonly kind: 'looked'; readonly candidates: readonly C[] }
+  /** `at`: how far the stream is by now, when it is read. */
+  | { readonly kind: 'looked'; readonly candidates: readonly C[]; readonly at?: HeldPlace }
   | { readonly kind: 'continued'; readonly replicationId: string }
   | { readonly kind: 'full'; readonly place: HeldPlace }
   | { readonly kind: 'timeline-begun'; readonly place: ArchivePlace }
@@ -120,7 +121,7 @@ export function stepArchiver<C extends StreamCandidate>(
       };
     case 'looked':
       if (waitsFor === 'source') return chooseNow(state, input.candidates, rules);
-      return waitsFor === 'stream' ? watch(state, input.candidates, rules) : stay;
+      return waitsFor === 'stream' ? watch(state, input, rules) : stay;
     case 'continued': {
       if (waitsFor !== 'answer' || state.place === null) return stay;
       const renamed = state.place.replicationId !== input.replicationId;
@@ -212,7 +213,7 @@ function beginAnew<C extends StreamCandidate>(
 // A source that is not fit any more is left as soon as another one can go on; a primary as soon as a replica is back.
 function watch<C extends StreamCandidate>(
   state: ArchiverState,
-  candidates: readonly C[],
+  { candidates, at }: Extract<ArchiverInput<C>, { kind: 'looked' }>,
   rules: ArchiverRules,
 ): ArchiverStep<C> {
   const stay: ArchiverStep<C> = { state, actions: [] };
@@ -221,7 +222,8 @@ function watch<C extends StreamCandidate>(
   if (isWell && here.link !== 'down') return stay;
   const choice = chooseStreamSource(
     candidates.filter(({ name }) => name !== state.source),
-    { ...rules, primaryAfterMs: null, place: null, waitedMs: 0 },
+    // From a primary one leaves without a gap, however long that takes.
+    { ...rules, primaryAfterMs: null, place: state.isPrimary ? (at ?? state.place) : null, waitedMs: 0 },
   );
   // A promoted node is left in any case, unless it was taken because there is no replica.
   const isPromoted = here?.role === 'primary' && !state.isPrimary;

@@ -23,6 +23,14 @@ export function labelTimeMs(label: string): number | undefined {
   return Number.isFinite(ms) && label.startsWith(compactTime(ms)) ? ms : undefined;
 }
 
+/** The id of a timeline that begins at `atMs`: `20260102T030405.678Z`; after that of `previous`, also when the clock was set back. */
+export function timelineIdFor(atMs: number, previous: string | null): string {
+  const id = compactTime(atMs);
+  if (previous === null || id > previous) return id;
+  const before = labelTimeMs(`${previous}-full`);
+  return compactTime(Math.max(atMs, (before ?? atMs) + 1));
+}
+
 function compactTime(ms: number): string {
   return new Date(ms).toISOString().replaceAll(/[-:]/g, '');
 }

@@ -44,8 +44,17 @@ describe('chooseStreamSource', () => {
 
   it('waits for a node that can go on before it begins the history anew', () => {
     expect(followed([primary, node('r2', forgetful)], { waitedMs: 2_999 })).toBe('wait');
-    expect(followed([primary, node('r2', forgetful)], { waitedMs: 3_000 })).toBe('r2');
+    const unknowing = { ...primary, ...forgetful };
+    expect(followed([unknowing, node('r2', forgetful)], { waitedMs: 3_000 })).toBe('r2');
     expect(followed([primary, node('r2', forgetful)], { place: null })).toBe('r2');
+  });
+
+  it('goes on with the primary where it alone can, under the address of a replica', () => {
+    const choose = (waitedMs: number, primaryAfterMs: number | null): unknown =>
+      chooseStreamSource([primary, node('r2', forgetful)], { ...rules, waitedMs, primaryAfterMs });
+    expect(choose(3_000, 30_000)).toMatchObject({ source: { name: 'p1' }, continues: true, announce: { port: 2 } });
+    expect(choose(2_999, 30_000)).toMatchObject({ kind: 'wait' });
+    expect(choose(3_000, null)).toMatchObject({ source: { name: 'r2' }, announce: null });
   });
 
   it('keeps off the primary that a Sentinel watches while any replica answers, whatever its trouble', () => {

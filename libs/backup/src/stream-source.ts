@@ -1,5 +1,5 @@
 // Which node's stream is archived? The replica that is healthiest and can go on where the archive ends; for a while none, rather than
-// one that would begin the history anew; the primary only where nothing else is there.
+// one that would begin the history anew; the primary only where nothing else is there, or where it alone can go on.
 import { unfitness, type SourceCandidate } from './source-choice.ts';
 
 /** A place that is held: the history's name and the number of its bytes. */
@@ -71,7 +71,12 @@ export function chooseStreamSource<C extends StreamCandidate>(
   );
   const best = fit[0];
   if (best !== undefined) {
-    if (place === null || best.continues || waitedMs >= rules.continueWithinMs) {
+    const isLate = waitedMs >= rules.continueWithinMs;
+    if (place !== null && !best.continues && isLate) {
+      const primary = continuingPrimary(candidates, place, rules);
+      if (primary !== undefined) return { kind: 'follow', ...primary, continues: true, refused: reasons };
+    }
+    if (place === null || best.continues || isLate) {
       const { candidate: source, continues } = best;
       const others = fit.slice(1).map(({ candidate }) => `${candidate.name}: ${source.name} is at least as fit`);
       return { kind: 'follow', source, continues, announce: null, refused: [...reasons, ...others] };
@@ -95,6 +100,21 @@ export function canContinue(history: NodeHistory | null, place: HeldPlace): bool
   const isSame = history.replicationId === place.replicationId;
   const isShared = previous?.replicationId === place.replicationId && place.offset <= previous.sharedUntil;
   return (isSame || isShared) && place.offset >= history.continuesFrom && place.offset <= history.offset;
+}
+
+// After a failover in which every other replica lost its backlog the new primary alone still has what comes next. A gap would be worse.
+function continuingPrimary<C extends StreamCandidate>(
+  candidates: readonly C[],
+  place: HeldPlace,
+  rules: StreamRules,
+): { readonly source: C; readonly announce: { readonly host: string; readonly port: number } } | undefined {
+  if (rules.primaryAfterMs === null) return undefined;
+  const source = candidates.find(
+    (one) => one.role === 'primary' && one.state === 'ok' && canContinue(one.history, place),
+  );
+  const known = candidates.find((one) => one !== source);
+  if (source === undefined || known === undefined) return undefined;
+  return { source, announce: { host: known.host, port: known.port } };
 }
 
 // No replica answers at all: one that only has trouble (a failover, a copy under way) is worth waiting for.

@@ -1,6 +1,9 @@
 // What can be asked of the continuous archive? What every other part (restore, rollback, rehearsal, verification) codes against.
 // Reading works in every worker, from the repository alone; only the worker that owns the archive of the group writes it.
-import type { RestorePoint, RestoreTarget, Result, SegmentHeader, Timeline } from '@switchyard/protocol';
+import type { FollowedUntil } from '@switchyard/backup';
+import type { RestorePoint, RestoreTarget, Result, Timeline } from '@switchyard/protocol';
+import type { SegmentSummary } from '../repository/segment-store.ts';
+import type { ArchiveStatus } from './archive-status.ts';
 
 /** A timeline as far as it is archived. */
 export interface ArchivedTimeline {
@@ -39,11 +42,14 @@ export interface Archive {
   /** Oldest first; read from the repository. */
   timelines(signal: AbortSignal): Promise<readonly ArchivedTimeline[]>;
   /** Heads of all segments of a timeline, by position; those that another one covers are left out. */
-  segments(timeline: string, signal: AbortSignal): Promise<readonly SegmentHeader[]>;
-  /** Null until this process has archived something or has found what an earlier one did; of a standby as old as its last look (1 s). */
+  segments(timeline: string, signal: AbortSignal): Promise<readonly SegmentSummary[]>;
+  /** Null until this process has archived something or has found what an earlier one did; of a standby as old as its last look (2 s). */
   head(): ArchiveHead | null;
   /** Whether this process follows the group now and archives what it writes. */
   isFollowing(): boolean;
+  status(): ArchiveStatus;
+  /** Until when it is known that nothing has arrived beyond the head; null while this process does not follow the group. */
+  followedUntil(): FollowedUntil | null;
   /**
    * Seals at once what has arrived and resolves when it is archived; with `untilOffset` only when everything before that offset is.
    * Refuses with `not_ready` when this process does not follow the group, and with `conflict` when a new timeline began meanwhile.

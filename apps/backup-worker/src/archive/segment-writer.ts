@@ -34,6 +34,8 @@ export interface SegmentWriter {
   waitingBytes(): number;
   /** Pieces that wait or are being written. */
   waiting(): number;
+  /** When the first byte arrived that is not stored yet, unix ms; null when none waits. */
+  oldestAtMs(): number | null;
   trouble(): WriteTrouble | null;
   /** Resolves when something was written or given up. */
   changed(signal: AbortSignal): Promise<void>;
@@ -149,6 +151,7 @@ export function createSegmentWriter(options: {
     },
     waitingBytes: () => bytes,
     waiting: () => queue.length,
+    oldestAtMs: () => queue.find((item) => item.kind === 'piece')?.piece.startedAtMs ?? null,
     trouble: () => trouble,
     changed: (signal) => changes.next(signal),
     run: async (signal) => {
