@@ -123,6 +123,13 @@ export const backupConfig = {
     max: 90 * 86_400_000,
     doc: 'Time between two rehearsals of a rollback on a scratch group; 0 = only on request. Needs about four times the memory of the data for a moment.',
   }),
+  proveStreamEveryMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_PROVE_STREAM_EVERY',
+    default: 86_400_000,
+    min: 0,
+    max: 90 * 86_400_000,
+    doc: 'Time between two proofs that the archived stream leads from one backup to the next; 0 = only on request.',
+  }),
   redis: redisSettings,
 } as const;
 

@@ -13,6 +13,7 @@ import { createOperationRunner } from './operations/operation-runner.ts';
 import { createOperations } from './operations/operations.ts';
 import { operationRoutes } from './operations/operation-routes.ts';
 import { openRepository } from './repository/open-repository.ts';
+import { restorePart } from './restore/restore-part.ts';
 import { refusalOfWork } from './work-refusal.ts';
 import type { WorkerPart, WorkerTools } from './worker-part.ts';
 
@@ -41,9 +42,11 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
     health,
   };
   const archive = archivePart(tools, { config, repository });
-  const backups = backupsPart(tools, { config, repository: repository.backups });
+  const restores = restorePart(tools, { config, repository: repository.backups, archive: archive.archive });
+  const proof = { materialise: restores.materialise, isOurs: () => archive.archive.isFollowing() };
+  const backups = backupsPart(tools, { config, repository: repository.backups, proof });
   const restorePoints = restorePointsPart(tools, { repository, archive: archive.archive });
-  const parts: readonly WorkerPart[] = [restorePoints, archive, backups];
+  const parts: readonly WorkerPart[] = [restorePoints, archive, restores, backups];
   const server = httpServer({
     name: 'api',
     host: config.host,

@@ -23,9 +23,10 @@ export const backupPlan: readonly PlannedStep[] = Object.freeze([
 
 /** Steps of verifying a backup that exists. */
 export const verifyPlan: readonly PlannedStep[] = Object.freeze([
-  { name: 'compare the hashes', weight: 30 },
-  { name: 'prove by loading', weight: 65 },
-  { name: 'record the outcome', weight: 5 },
+  { name: 'compare the hashes', weight: 15 },
+  { name: 'prove by loading', weight: 35 },
+  { name: 'prove the stream before it', weight: 47 },
+  { name: 'record the outcome', weight: 3 },
 ]);
 
 /** One step's record. */

@@ -84,9 +84,9 @@ export function createBackupWork(options: {
     if (!verified.ok) return verified;
     const { backup, verification, refusal } = verified.value;
     const { label, group } = backup.manifest;
-    if (refusal !== null) logger.error({ group, label, problem: verification.problem }, 'backup.corrupt');
-    const { ok, keys, digest, problem, tookMs } = verification;
-    return { ok: true, value: { refusal, result: { label, group, ok, keys, digest, problem, tookMs } } };
+    if (refusal !== null) logger.error({ group, label, why: refusal.why }, 'backup.corrupt');
+    const { ok, keys, digest, problem, tookMs, stream = null } = verification;
+    return { ok: true, value: { refusal, result: { label, group, ok, keys, digest, problem, tookMs, stream } } };
   };
 
   return {

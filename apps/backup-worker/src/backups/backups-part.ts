@@ -4,6 +4,7 @@ import { fetchSnapshot } from '@switchyard/replication-link';
 import type { OperationRecord } from '@switchyard/backup';
 import type { BackupConfig } from '../config.ts';
 import type { BackupRepository } from '../repository/backup-repository.ts';
+import type { Materialiser } from '../restore/materialise.ts';
 import { createProver } from '../scratch/prover.ts';
 import { createGroupProbe } from '../source/group-probe.ts';
 import { createGroupSurvey, whyNoBackup } from '../source/group-survey.ts';
@@ -17,6 +18,8 @@ import { createBaseStore } from './store-base.ts';
 import { createBackupTaker } from './take-backup.ts';
 import { createUpkeep } from './upkeep.ts';
 import { createBackupVerifier } from './verify-backup.ts';
+import { createDailyProof } from './verify-backup-daily.ts';
+import { createStreamProver } from './verify-backup-stream.ts';
 
 /** The part, and how an operation is cancelled, whoever runs it. */
 export interface BackupsPart extends WorkerPart {
@@ -26,8 +29,14 @@ export interface BackupsPart extends WorkerPart {
 /** Backups of the group in the settings. */
 export function backupsPart(
   tools: WorkerTools,
-  { config, repository }: { readonly config: BackupConfig; readonly repository: BackupRepository },
+  options: {
+    readonly config: BackupConfig;
+    readonly repository: BackupRepository;
+    /** With it the stream between backups is proven, too; daily by the worker that archives it. */
+    readonly proof?: { readonly materialise: Materialiser; readonly isOurs: () => boolean };
+  },
 ): BackupsPart {
+  const { config, repository, proof } = options;
   const { settings, group, connections, operations, runner, scratchDirectory, clock, health, logger, writer } = tools;
   const { username, password } = settings;
   const credentials = {
@@ -49,10 +58,21 @@ export function backupsPart(
     patienceMs: config.patienceMs,
     copyDeadlineMs: config.copyDeadlineMs,
   });
+  const streams = proof && createStreamProver({ repository, materialise: proof.materialise, clock });
+  const verifyBackup = createBackupVerifier({ repository, prover, ...(streams && { streams }), clock, logger });
+  const daily =
+    proof &&
+    createDailyProof({
+      ...tools,
+      everyMs: config.proveStreamEveryMs,
+      isOurs: proof.isOurs,
+      repository,
+      verifyBackup,
+    });
   const work = createBackupWork({
     operations,
     takeBackup,
-    verifyBackup: createBackupVerifier({ repository, prover, clock, logger }),
+    verifyBackup,
     prune: createPruner({ repository, policy: { keepNewest, keepForMs }, clock, logger }),
     metrics,
     clock,
@@ -76,6 +96,7 @@ export function backupsPart(
     components: [
       createUpkeep({ repository, scratchDirectory, prover, operations, metrics, clock, health, logger }),
       queue,
+      ...(daily === undefined ? [] : [daily]),
     ],
     cancel: (id) => queue.cancel(id),
   };

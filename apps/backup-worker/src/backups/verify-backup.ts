@@ -1,16 +1,19 @@
-// Is a backup still good? First its bytes, then its content: hashes, then a server that loads it, counts and digests.
-import { refuse, ok, type BackupVerification, type Refusal, type Result } from '@switchyard/protocol';
+// Is a backup still good? First its bytes, then its content: hashes, then a server that loads it, counts and digests; at last the
+// stream that leads to it.
+import { refuse, ok } from '@switchyard/protocol';
+import type { BackupVerification, Refusal, Result, StreamVerification } from '@switchyard/protocol';
 import { verificationOf, type ProofOutcome, type StoredBackup } from '@switchyard/backup';
 import type { Clock, Logger } from '@switchyard/runtime';
 import type { BackupRepository } from '../repository/backup-repository.ts';
 import type { Prover } from '../scratch/prover.ts';
 import type { Report } from './take-backup.ts';
+import { refusalOfStream, type StreamProver } from './verify-backup-stream.ts';
 
 /** What a verification found, also when the backup is not good. */
 export interface Verified {
   readonly backup: StoredBackup;
   readonly verification: BackupVerification;
-  /** Set when the backup is not good. */
+  /** Set when the backup, or the stream that leads to it, is not good. */
   readonly refusal: Refusal | null;
 }
 
@@ -21,16 +24,33 @@ export type BackupVerifier = (
 ) => Promise<Result<Verified>>;
 
 /** Indices of `verifyPlan`. */
-const steps = { hash: 0, load: 1, record: 2 } as const;
+const steps = { hash: 0, load: 1, stream: 2, record: 3 } as const;
 
 /** A verifier of the backups in a repository. */
 export function createBackupVerifier(options: {
   readonly repository: BackupRepository;
   readonly prover: Prover;
+  /** Without it only the backup itself is proven. */
+  readonly streams?: StreamProver;
   readonly clock: Clock;
   readonly logger: Logger;
 }): BackupVerifier {
-  const { repository, prover, clock, logger } = options;
+  const { repository, prover, streams, clock, logger } = options;
+
+  /** The proof of the stream before it; the one that is there already when none can be made. */
+  const proveStream = async (
+    { manifest, verification }: StoredBackup,
+    { report, signal }: { readonly report: Report; readonly signal: AbortSignal },
+  ): Promise<Result<StreamVerification | undefined>> => {
+    report(steps.stream, {});
+    const proven = await streams?.prove(manifest.label, {
+      group: manifest.group,
+      signal,
+      onProgress: (progress) => report(steps.stream, progress),
+    });
+    if (proven?.ok === false) return proven;
+    return ok(proven?.value ?? verification?.stream);
+  };
 
   const prove = async (
     { manifest }: StoredBackup,
@@ -59,7 +79,11 @@ export function createBackupVerifier(options: {
     const startedMs = clock.monotonicMs();
     const outcome = await prove(found.value, work);
     const tookMs = Math.round(clock.monotonicMs() - startedMs);
-    const verification = verificationOf(manifest, outcome, { atMs: clock.unixMs(), tookMs });
+    const own = verificationOf(manifest, outcome, { atMs: clock.unixMs(), tookMs });
+    // A damaged backup is no measure for a stream.
+    const proven = own.ok ? await proveStream(found.value, work) : ok(found.value.verification?.stream);
+    const stream = proven.ok ? proven.value : found.value.verification?.stream;
+    const verification = { ...own, ...(stream === undefined ? {} : { stream }) };
     work.report(steps.record, {});
     work.signal.throwIfAborted();
     try {
@@ -68,10 +92,14 @@ export function createBackupVerifier(options: {
       // What was found is worth more than its record: a repository that became read-only must not hide damage.
       logger.error({ err: error, label: manifest.label }, 'verification.not_recorded');
     }
-    const refusal = verification.ok
-      ? null
+    // That the stream could not be tried says nothing about it; that the backup is good is recorded all the same.
+    if (!proven.ok) return proven;
+    const refusal = own.ok
+      ? stream === undefined
+        ? null
+        : refusalOfStream(manifest.label, stream)
       : refuse('backup_corrupt', `The backup ${manifest.label} is not what its manifest says.`, {
-          why: [verification.problem ?? 'unknown'],
+          why: [own.problem ?? 'unknown'],
         }).error;
     return ok({ backup: { manifest, verification }, verification, refusal });
   };
