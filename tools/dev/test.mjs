@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { bootstrap, repositoryRoot as root } from './bootstrap.mjs';
+import { ensureObjectServer } from './object-server.mjs';
 import { Problem } from './problem.mjs';
 import { runAgain } from './test-again.mjs';
 import { clearResults, runStep } from './test-run.mjs';
@@ -50,6 +51,8 @@ async function main({ fast, projects, minutes }) {
   let tools;
   try {
     tools = await bootstrap({ needRedis: !fast, signal: stopper.signal });
+    // After it: two package managers at once would wait for each other's lock.
+    if (!fast) await ensureObjectServer({ signal: stopper.signal });
   } catch (error) {
     if (stopper.signal.aborted) return 130;
     console.error(error instanceof Problem ? `switchyard: ${error.message}` : error);

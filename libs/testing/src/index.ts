@@ -4,6 +4,7 @@ export { startDelayProxy, type DelayProxy, type DelayProxyOptions } from './dela
 export { eventually, type EventuallyOptions } from './eventually.ts';
 export { freePort } from './free-port.ts';
 export { manualClock, type ManualClock } from './manual-clock.ts';
+export { startObjectServer, type TestObjectServer } from './object-server.ts';
 export { freeze, kill, resume, startOwned, type OwnedProcess, type OwnedProcessOptions } from './owned-process.ts';
 export { startRedis, startSentinel, type TestRedis, type TestRedisOptions } from './redis.ts';
 export { askRedis, type RespAddress, type RespReply } from './resp.ts';
