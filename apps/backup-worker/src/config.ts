@@ -130,6 +130,18 @@ export const backupConfig = {
     max: 90 * 86_400_000,
     doc: 'Time between two proofs that the archived stream leads from one backup to the next; 0 = only on request.',
   }),
+  mostStreamBytes: setting.bytes({
+    env: 'SWITCHYARD_BACKUP_MOST_STREAM_BYTES',
+    default: 256 * 1024 * 1024,
+    min: 1024,
+    doc: 'When more of the stream than this (or twice the newest backup) follows the newest backup, another one is taken: a restore replays it.',
+  }),
+  copyBytesPerSecond: setting.bytes({
+    env: 'SWITCHYARD_BACKUP_COPY_BYTES_PER_SECOND',
+    default: 0,
+    min: 0,
+    doc: 'Most that copying a data set takes of the network; 0 = all that there is.',
+  }),
   redis: redisSettings,
 } as const;
 

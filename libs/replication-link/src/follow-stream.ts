@@ -27,6 +27,11 @@ export interface FollowStreamOptions {
   readonly position?: StreamPosition;
   /** How the source's INFO should call us. Without it: port 0, which no failover manager takes for a replica. */
   readonly announce?: { readonly host: string; readonly port: number };
+  /**
+   * False: nothing is ever acknowledged after the data set. A primary then counts us neither for WAIT nor for min-replicas, and cuts us
+   * off after its repl-timeout. Default true.
+   */
+  readonly acknowledges?: boolean;
   /** Longest silence of the source while we are ready to read. Default 60 s, as Redis's own repl-timeout; sources speak every 10 s. */
   readonly idleTimeoutMs?: number;
   /** Longest wait for the connection. Default 5 s. */
@@ -50,6 +55,7 @@ export function followStream(options: FollowStreamOptions): Promise<FollowedStre
     let acknowledged = 0;
     let told = 0;
     let hasEnded = false;
+    let isFull = false;
     let timer: NodeJS.Timeout | undefined;
 
     const waiting = createWaitingChunks({
@@ -61,11 +67,14 @@ export function followStream(options: FollowStreamOptions): Promise<FollowedStre
     const tell = (): void => {
       socket.write(encodeCommand(['REPLCONF', 'ACK', String(acknowledged)]));
     };
+    const isSilent = options.acknowledges === false;
     const tellAgain = (): void => {
       if (hasEnded) return;
+      const isEarly = told < firstAcknowledgements && received === start?.offset;
+      // After a data set the source sends nothing before it has heard from us.
+      if (isSilent && (start === undefined || !isFull || !isEarly)) return;
       tell();
       told += 1;
-      const isEarly = told <= firstAcknowledgements && received === start?.offset;
       timer = setTimeout(tellAgain, isEarly ? firstAcknowledgementsMs : acknowledgeEveryMs);
     };
 
@@ -90,6 +99,7 @@ export function followStream(options: FollowStreamOptions): Promise<FollowedStre
           start = position;
           received = position.offset;
           acknowledged = position.offset;
+          isFull = kind === 'full';
           if (kind === 'full') return;
           begin({ kind, ...position });
           tellAgain();
@@ -106,7 +116,7 @@ export function followStream(options: FollowStreamOptions): Promise<FollowedStre
           received += bytes.length;
           if (!waiting.push(bytes)) socket.pause();
           // A word in somebody's value may look like the question: one acknowledgement too many is no harm.
-          if (bytes.includes(getAck)) tell();
+          if (!isSilent && bytes.includes(getAck)) tell();
         },
         onEnd: (error) => {
           hasEnded = true;

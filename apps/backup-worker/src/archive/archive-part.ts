@@ -1,4 +1,5 @@
 // How does the continuous archive come about? Survey, ownership, archiver, merging and display, put together.
+import type { HeldPlace } from '@switchyard/backup';
 import { followStream } from '@switchyard/replication-link';
 import { createTicker, type Component } from '@switchyard/runtime';
 import { createBaseStore } from '../backups/store-base.ts';
@@ -23,11 +24,14 @@ export interface ArchivePart extends WorkerPart {
   readonly archive: Archive;
   /** Whether a data set is being proven that a timeline begins with. */
   readonly isProvingBase: () => boolean;
+  /** On which timeline a place lies, once everything before it is archived; undefined when on none, or when that takes too long. */
+  readonly timelineOf: (place: HeldPlace, signal: AbortSignal) => Promise<string | undefined>;
 }
 
 const showEveryMs = 1_000;
 const standbyLookEveryMs = 2_000;
 const continueWithinMs = 3_000;
+const placeWithinMs = 10_000;
 const mostPendingBytes = 16 * 1024 * 1024;
 
 /** What the part needs of its worker. */
@@ -133,5 +137,19 @@ export function archivePart(
   const components: readonly Component[] = isArchived
     ? [firstBase, ownership, archiver, merger, standby, shown]
     : [standby];
-  return { archive, isProvingBase: () => firstBase.isProving(), routes: [], components };
+  const timelineOf: ArchivePart['timelineOf'] = async ({ replicationId, offset }, signal) => {
+    const within = AbortSignal.any([signal, AbortSignal.timeout(placeWithinMs)]);
+    const flushed = await archive.flush({ untilOffset: offset, signal: within }).catch(() => undefined);
+    signal.throwIfAborted();
+    if (flushed?.ok !== true) return undefined;
+    const { timeline } = flushed.value;
+    const found = (await segments.timelines(group, signal)).timelines.find(({ id }) => id === timeline);
+    if (found === undefined || offset < found.start.offset) return undefined;
+    // A former primary that went on alone has the same name, and other data behind the place where the history was renamed.
+    const histories = (await archive.segments(timeline, signal)).flatMap((one) => one.histories);
+    const at = histories.findLast(({ from }) => from < offset)?.replicationId ?? found.start.replicationId;
+    const next = histories.find(({ from }) => from === offset)?.replicationId;
+    return at === replicationId || next === replicationId ? timeline : undefined;
+  };
+  return { archive, timelineOf, isProvingBase: () => firstBase.isProving(), routes: [], components };
 }

@@ -12,6 +12,25 @@ async function flushed({ archive }: TestArchive, node: TestRedis): Promise<void>
   if (!head.ok) throw new Error(JSON.stringify(head.error));
 }
 
+/** Resolves when every Sentinel sees all nodes well: the next failover does not depend on what is left of the last one. */
+async function settled(group: SentinelGroup): Promise<void> {
+  const field = (facts: readonly string[], name: string): string | undefined => facts[facts.indexOf(name) + 1];
+  await eventually(
+    async () => {
+      for (const sentinel of group.sentinels) {
+        const replicas = (await sentinel.cli('SENTINEL', 'REPLICAS', group.group)) as string[][];
+        const master = (await sentinel.cli('SENTINEL', 'MASTER', group.group)) as string[];
+        const isWell = replicas.every(
+          (facts) => field(facts, 'flags') === 'slave' && field(facts, 'master-link-status') === 'ok',
+        );
+        if (!isWell || replicas.length !== 2 || field(master, 'flags') !== 'master') return false;
+      }
+      return true;
+    },
+    { timeoutMs: 60_000, what: 'Sentinels that see all nodes well' },
+  );
+}
+
 describe('the archive of a group with Sentinels', () => {
   let group: SentinelGroup;
   let test: TestArchive;
@@ -79,6 +98,8 @@ describe('the archive of a group with Sentinels', () => {
           await primary.kill();
           const next = await group.primaryOtherThan(primary, 60_000);
           await primary.restart();
+          // As a manager does at once; Sentinel itself waits for ten seconds.
+          await primary.cli('REPLICAOF', next.host, next.port);
           await eventually(async () => (await primary.info('replication', 'master_link_status')) === 'up', {
             timeoutMs: 60_000,
           });
@@ -86,6 +107,7 @@ describe('the archive of a group with Sentinels', () => {
             timeoutMs: 60_000,
           });
           await following(test, `${next.host}:${next.port}`);
+          await settled(group);
         }
       } finally {
         over.abort();

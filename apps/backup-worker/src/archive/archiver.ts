@@ -135,9 +135,8 @@ export function createArchiver(options: ArchiverOptions): Archiver {
     link?.close();
   };
 
-  // A primary that a Sentinel watches must not count us among its replicas.
   const acknowledge = (): void => {
-    if (link === null || head === null || feed === null || (options.hasSentinels && state.isPrimary)) return;
+    if (link === null || head === null || feed === null) return;
     if (head.timeline === feed.timeline && head.offset <= link.receivedOffset()) link.acknowledge(head.offset);
   };
 
@@ -154,6 +153,8 @@ export function createArchiver(options: ArchiverOptions): Archiver {
         port,
         ...(action.place === null ? {} : { position: action.place }),
         ...(action.announce === null ? {} : { announce: action.announce }),
+        // A primary that a Sentinel watches must not count us among its replicas.
+        acknowledges: !(options.hasSentinels && state.isPrimary),
         signal: AbortSignal.any([signal, answerSignal(signal)]),
       });
     } catch (error) {

@@ -9,6 +9,9 @@ import { createProver } from '../scratch/prover.ts';
 import { createGroupProbe } from '../source/group-probe.ts';
 import { createGroupSurvey, whyNoBackup } from '../source/group-survey.ts';
 import type { WorkerPart, WorkerTools } from '../worker-part.ts';
+import type { ArchivePart } from '../archive/archive-part.ts';
+import { createBaseGate } from './base-gate.ts';
+import { createBaseOnGrowth } from './base-on-growth.ts';
 import { createBackupMetrics } from './backup-metrics.ts';
 import { createBackupQueue } from './backup-queue.ts';
 import { backupRoutes } from './backup-routes.ts';
@@ -32,11 +35,13 @@ export function backupsPart(
   options: {
     readonly config: BackupConfig;
     readonly repository: BackupRepository;
+    /** Backups lie on its timeline where they can, and are taken when it has grown. */
+    readonly archive?: Pick<ArchivePart, 'archive' | 'isProvingBase' | 'timelineOf'>;
     /** With it the stream between backups is proven, too; daily by the worker that archives it. */
     readonly proof?: { readonly materialise: Materialiser; readonly isOurs: () => boolean };
   },
 ): BackupsPart {
-  const { config, repository, proof } = options;
+  const { config, repository, archive, proof } = options;
   const { settings, group, connections, operations, runner, scratchDirectory, clock, health, logger, writer } = tools;
   const { username, password } = settings;
   const credentials = {
@@ -55,6 +60,9 @@ export function backupsPart(
     bases: createBaseStore({ repository, prover, clock, writer }),
     clock,
     rules: { maxLagBytes: config.maxLagBytes, primaryAllowed: settings.kind === 'single' },
+    whyNotNow: createBaseGate({ group, connections }),
+    ...(archive === undefined ? {} : { timelineOf: archive.timelineOf }),
+    copyBytesPerSecond: config.copyBytesPerSecond,
     patienceMs: config.patienceMs,
     copyDeadlineMs: config.copyDeadlineMs,
   });
@@ -96,6 +104,19 @@ export function backupsPart(
     components: [
       createUpkeep({ repository, scratchDirectory, prover, operations, metrics, clock, health, logger }),
       queue,
+      ...(archive === undefined
+        ? []
+        : [
+            createBaseOnGrowth({
+              ...archive,
+              mostStreamBytes: config.mostStreamBytes,
+              repository,
+              operations,
+              queue,
+              clock,
+              logger,
+            }),
+          ]),
       ...(daily === undefined ? [] : [daily]),
     ],
     cancel: (id) => queue.cancel(id),

@@ -1,11 +1,13 @@
 // How is a backup taken? Copy a replica over the network, store it, load what was stored, and only then call it a backup.
-import type { Result } from '@switchyard/protocol';
+import { refuse, type Result } from '@switchyard/protocol';
 import { chooseSource } from '@switchyard/backup';
 import type { SourceChoice, SourceRules, StoredBackup } from '@switchyard/backup';
 import type { FullResync, SnapshotRequest, StreamPosition } from '@switchyard/replication-link';
 import type { Clock } from '@switchyard/runtime';
 import type { BackupRepository } from '../repository/backup-repository.ts';
 import type { GroupSurvey, SurveyedNode } from '../source/group-survey.ts';
+import type { BaseGate } from './base-gate.ts';
+import { paced } from './paced.ts';
 import type { BaseStore } from './store-base.ts';
 
 /** Says how far work is: the step's index in its plan. */
@@ -20,6 +22,10 @@ export interface BackupTakerOptions {
   readonly bases: BaseStore;
   readonly clock: Clock;
   readonly rules: SourceRules;
+  /** Why the source is not to be copied just now; absent = it always may. */
+  readonly whyNotNow?: BaseGate;
+  /** Bytes a second that the copy may take; 0 or absent = all there are. */
+  readonly copyBytesPerSecond?: number;
   /** How long to wait for a fit replica. */
   readonly patienceMs: number;
   readonly copyDeadlineMs: number;
@@ -56,7 +62,9 @@ export function createBackupTaker(options: BackupTakerOptions): BackupTaker {
     const { credentials, copyDeadlineMs: deadlineMs } = options;
     const snapshot = await options.fetchSnapshot({ host, port, ...credentials, deadlineMs, signal });
     try {
-      const { replicationId, offset, rdb } = snapshot;
+      const { replicationId, offset } = snapshot;
+      const bytesPerSecond = options.copyBytesPerSecond ?? 0;
+      const rdb = paced(snapshot.rdb, { bytesPerSecond, clock: options.clock, signal });
       const drafted = await bases.draft(
         { group, source, replicationId, offset, rdb },
         { signal, onBytes: copyReport(report, expectedBytes) },
@@ -75,15 +83,18 @@ export function createBackupTaker(options: BackupTakerOptions): BackupTaker {
 }
 
 async function chooseWithPatience(
-  { survey, clock, rules, patienceMs }: BackupTakerOptions,
+  { survey, clock, rules, patienceMs, whyNotNow }: BackupTakerOptions,
   { report, signal }: { readonly report: Report; readonly signal: AbortSignal },
 ): Promise<Result<SourceChoice<SurveyedNode>>> {
   const giveUpAtMs = clock.monotonicMs() + patienceMs;
   for (;;) {
-    const { nodes, problems } = await survey();
+    const found = await survey();
+    const { nodes, problems } = found;
     signal.throwIfAborted();
-    const choice = chooseSource(nodes, rules);
-    if (choice.ok) return choice;
+    const fit = chooseSource(nodes, rules);
+    const notNow = fit.ok ? ((await whyNotNow?.(fit.value.source, found)) ?? []) : [];
+    if (fit.ok && notNow.length === 0) return fit;
+    const choice = fit.ok ? refuse('no_replica', 'The group cannot be copied at this moment.', { why: notNow }) : fit;
     const why = [...(choice.error.why ?? []), ...problems];
     if (clock.monotonicMs() + askAgainMs > giveUpAtMs) return { ok: false, error: { ...choice.error, why } };
     report(steps.choose, { detail: `waiting for a fit replica: ${why.join('; ')}`.slice(0, 300) });
