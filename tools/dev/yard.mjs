@@ -100,7 +100,13 @@ export function demoSpecs(setup, environment, { count, demoPorts, started }) {
   });
 }
 
+// V8 lets the young generation grow to three times 16 MiB before it looks whether anything in it is still needed: about 60 MB for each
+// process that has little to do. The dispatcher keeps it: there it saves time on each request.
+const smallYoungGeneration = ['--max-semi-space-size=2'];
+
 function appCommand({ root, node }, app, env) {
   const telemetry = pathToFileURL(join(root, 'libs', 'runtime', 'src', 'telemetry.ts')).href;
-  return { command: node, args: ['--import', telemetry, join('apps', app, 'src', 'main.ts')], cwd: root, env };
+  const memory = app === 'dispatcher' ? [] : smallYoungGeneration;
+  const args = [...memory, '--import', telemetry, join('apps', app, 'src', 'main.ts')];
+  return { command: node, args, cwd: root, env };
 }
