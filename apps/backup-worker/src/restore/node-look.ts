@@ -1,6 +1,6 @@
 // What is this node, and what is it to the group? Asked anew each time: what was true a minute ago is no reason to overwrite anything.
 import type { RestoreNode } from '@switchyard/backup';
-import { addressKey, parseSentinelReplicas, parseSentinelView, type Address } from '@switchyard/replication';
+import { addressKey, parseInfo, parseSentinelReplicas, parseSentinelView, type Address } from '@switchyard/replication';
 import { createRedisNodeAdmin, type RedisNodeAdmin, type RedisSettings } from '@switchyard/redis';
 import type { Clock, Logger } from '@switchyard/runtime';
 import type { GroupProbe } from '../source/group-probe.ts';
@@ -35,7 +35,8 @@ export function createNodeLook(options: {
       role,
       primary: role === 'replica' ? `${field('master_host') ?? ''}:${field('master_port') ?? ''}` : null,
       isLinkUp: field('master_link_status') === 'up',
-      replicas: Number(field('connected_slaves') ?? 0),
+      // Without the archive, which follows a node of the group, too: it goes on wherever it can.
+      replicas: parseInfo(info).replicas.length,
       keys: [...info.matchAll(/^db\d+:keys=(\d+)/gm)].reduce((sum, [, keys]) => sum + Number(keys), 0),
       isLoading: field('loading') === '1',
       needsTls,
