@@ -127,6 +127,17 @@ const away: Scene = {
 const back: Scene = { ...away, nodes: { ...switchedTo2, 1: { role: 'master' } }, nowMs: 6_000 };
 
 describe('enforcing the verdict of the majority', () => {
+  it('does nothing while the named primary is given other data and says replica, and nothing when it is back', () => {
+    const given = { ...led, 1: { role: 'slave', follows: 9, lineage: 'X' } } as const;
+    const done30s = Array.from({ length: 121 }, (_, look) => ({ ...before, nodes: given, nowMs: 250 * look }));
+    let step: EnforcementStep = { state: enforcementState, actions: [], awaited: [], problems: [] };
+    const backAs = { role: 'master', lineage: 'Y', before: 'X' } as const;
+    for (const scene of [before, ...done30s, { ...before, nodes: { ...led, 1: backAs }, nowMs: 30_250 }]) {
+      step = stepEnforcement(step.state, inputOf(scene));
+      expect(done(step)).toEqual([]);
+    }
+  });
+
   it('awaits a former primary while it is away, and fences it at first sight', () => {
     expect(run([before, away]).awaited.map(({ name }) => name)).toEqual(['r1']);
     expect(done(run([before, away, back]))).toEqual(['fence r1 -> r2 @1']);

@@ -60,7 +60,7 @@ export { parseSentinelEvent, parseSentinelPeers, parseSentinelReplicas, parseSen
 export type { SentinelEvent, SentinelPeer, SentinelReplica, SentinelSubject, SentinelView } from './sentinel-parser.ts';
 export { askedForRole, promotionState, stepPromotion } from './promotion.ts';
 export type { Announcement, PromotionInput, PromotionNews, PromotionState } from './promotion.ts';
-export { announceSteps, provisionChecks, provisionSteps, wantedWatch } from './provision.ts';
+export { announceSteps, provisionChecks, isMorePatient, provisionSteps, wantedWatch } from './provision.ts';
 export type { ProvisionCheck, ProvisionStep, WantedWatch, WatchingSentinel } from './provision.ts';
 export { damageIn, damageSigns } from './data-damage.ts';
 export type { DataDamage } from './data-damage.ts';

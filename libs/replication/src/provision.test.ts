@@ -1,4 +1,4 @@
-import { provisionChecks, provisionSteps, wantedWatch, type WatchingSentinel } from './provision.ts';
+import { isMorePatient, provisionChecks, provisionSteps, wantedWatch, type WatchingSentinel } from './provision.ts';
 import type { SentinelView } from './sentinel-parser.ts';
 
 const primary = { host: '10.0.0.1', port: 6379 };
@@ -49,6 +49,18 @@ describe('a Sentinel that knows the group', () => {
     const changed = { ...wanted({ password: 'sesame' }), renewAuth: true };
     expect(provisionSteps(view(), changed).map(({ shown }) => shown)).toEqual(['SENTINEL SET shop auth-pass ***']);
     expect(provisionSteps(view(), wanted({ password: 'sesame' }))).toEqual([]);
+  });
+
+  it('is seen to wait longer together with all others, which is work of somebody, and not alone', () => {
+    const asked = wanted({ downAfter: '2s' });
+    const raised = view({ downAfterMs: 120_000 });
+    const usual = view({ downAfterMs: 2_000 });
+    expect(isMorePatient([raised, raised, raised], asked)).toBe(true);
+    expect(isMorePatient([raised, usual, usual], asked)).toBe(false);
+    expect(isMorePatient([usual, usual, usual], asked)).toBe(false);
+    expect(isMorePatient([view({ downAfterMs: 500 }), view({ downAfterMs: 500 })], asked)).toBe(false);
+    expect(isMorePatient([raised, raised, raised], wanted({}))).toBe(false);
+    expect(isMorePatient([], asked)).toBe(false);
   });
 
   it('is not told another primary: that is for the Sentinels to agree on', () => {

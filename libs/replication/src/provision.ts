@@ -71,6 +71,21 @@ export const wantedWatch = (options: {
   };
 };
 
+/**
+ * Whether all of these Sentinels were told alike to wait longer than was asked for. One alone was forgotten or mistaken; all alike is somebody's
+ * work on the group, such as a rollback whose primary has to be a replica for a while.
+ */
+export const isMorePatient = (views: readonly SentinelView[], { downAfterMs }: WantedWatch): boolean => {
+  const [first] = views;
+  const longer = first?.downAfterMs ?? null;
+  return (
+    downAfterMs.given &&
+    longer !== null &&
+    longer > downAfterMs.value &&
+    views.every((view) => view.downAfterMs === longer)
+  );
+};
+
 /** The commands for a Sentinel with this view of the group (null: it does not know it). Empty when nothing is to be done. */
 export const provisionSteps = (view: SentinelView | null, wanted: WantedWatch): readonly ProvisionStep[] => {
   const { group, primary, quorum, downAfterMs, failoverTimeoutMs } = wanted;

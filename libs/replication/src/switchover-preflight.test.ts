@@ -106,6 +106,7 @@ describe('the preflight of a switchover', () => {
       'no_backup_running',
       withNode('r1', node('r1', `${primaryText}slave2:ip=h,port=0,state=wait_bgsave,offset=0,lag=0\r\n`)),
     ],
+    ['no_rollback_running', { maintenance: 'main is under maintenance until then: rollback rollback-1' }],
     ['no_handover_under_way', withNode('r1', node('r1', `${primaryText}master_failover_state:waiting-for-sync\r\n`))],
     ['pause_permitted', withNode('r1', node('r1', primaryText, {}, false))],
     ['others_in_sync', withNode('r3', node('r3', replicaText.replace('link_status:up', 'link_status:down')))],
@@ -160,6 +161,14 @@ describe('the preflight of a switchover', () => {
     expect(check?.detail).not.toBe('');
     expect(check?.next).not.toBe('');
     expect(planSwitchover('redis-1', changed, found)).toBeNull();
+  });
+
+  it('does not wait for the archive, which follows for ever', () => {
+    const follower = node('r2', `${replicaText}slave0:ip=h,port=0,state=online,offset=1000,lag=1\r\n`);
+    expect(preflight({ ...facts, to: 'r2', ...withNode('r2', follower) }).blockers).toEqual([]);
+    const copying = node('r2', `${replicaText}slave0:ip=h,port=0,state=online,offset=0,lag=9\r\n`);
+    const codes = preflight({ ...facts, to: 'r2', ...withNode('r2', copying) }).blockers.map(({ code }) => code);
+    expect(codes).toEqual(['no_backup_running']);
   });
 
   it('plans with everything that has to be put back', () => {

@@ -120,9 +120,15 @@ const groupChecks = ({ facts, from, target, others }: CheckContext): readonly Sw
       'no_backup_running',
       from === null ? null : from.streams === 0 && (target?.streams ?? 0) === 0,
       from !== null && from.streams + (target?.streams ?? 0) > 0
-        ? 'a backup reads the stream of the primary or the target'
-        : 'no backup reads from them',
+        ? 'a backup copies the data set of the primary or the target'
+        : 'no backup copies from them',
       'wait until the backup has ended, or let it read from another replica',
+    ),
+    must(
+      'no_rollback_running',
+      !isRollback(maintenance),
+      isRollback(maintenance) ? String(maintenance) : 'no rollback was announced',
+      'wait for its end: GET /v1/operations at the backup-worker',
     ),
     must(
       'no_handover_under_way',
@@ -180,6 +186,9 @@ const groupChecks = ({ facts, from, target, others }: CheckContext): readonly Sw
     ),
   ];
 };
+
+/** The backup-worker announces it as maintenance, and gives its operation as the reason. */
+const isRollback = (maintenance: string | null): boolean => maintenance !== null && /\brollback\b/.test(maintenance);
 
 const forkDetail = (from: SwitchoverReading | null): string => {
   if (from?.saving === true) return `${from.name} is writing a snapshot`;

@@ -10,8 +10,12 @@ export interface SwitchoverReading extends Endpoint {
   readonly rewriting: boolean;
   readonly usedMemoryBytes: number | null;
   readonly clients: number | null;
-  /** Replicas in sync, as far as the primary counts them, and readers of the stream that announce no port (backups). */
+  /** Replicas in sync, as far as the primary counts them. */
   readonly onlineReplicas: number;
+  /**
+   * Readers without a port that copy the data set: backups. Not the archive, which only follows (it acknowledges what it has) and goes on at
+   * whoever takes over.
+   */
   readonly streams: number;
   /** FAILOVER under way at this node. */
   readonly handingOver: boolean;
@@ -59,7 +63,7 @@ export const switchoverReading = (
     usedMemoryBytes: count('used_memory'),
     clients: count('connected_clients'),
     onlineReplicas: replicas.filter((line) => line.includes('state=online')).length,
-    streams: replicas.filter((line) => /port=0\b/.test(line)).length,
+    streams: replicas.filter((line) => /port=0\b/.test(line) && !/state=online,offset=[1-9]/.test(line)).length,
     handingOver: (word('master_failover_state') ?? 'no-failover') !== 'no-failover',
     config: said.config,
     mayPause: said.mayPause,

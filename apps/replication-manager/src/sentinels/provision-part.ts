@@ -6,6 +6,7 @@ import {
   addressKey,
   admit,
   defaultLimits,
+  isMorePatient,
   isSeen,
   provisionSteps,
   sameAddress,
@@ -23,6 +24,10 @@ import { provision, tell } from './provision.ts';
 const patienceMs = 3_000;
 /** After an attempt on a Sentinel, whatever became of it. */
 const againMs = 10_000;
+/** A setting that differs is put right after so long: whoever changes it on all Sentinels is not done in one moment. */
+const driftPatienceMs = 2_000;
+/** A down-after that was raised on all of them alike: its reason is given so long, then it is put right. */
+const raisedPatienceMs = 60_000;
 /** When all of them forgot, the nodes are asked who is primary; not more often than this. */
 const anewEveryMs = 30_000;
 
@@ -33,6 +38,8 @@ export const createProvisionPart = (tools: GroupTools): GroupPart => {
   const unawareSince = new Map<string, number>();
   const toldAtMs = new Map<string, number>();
   const faults = new Map<string, string>();
+  const differsSince = new Map<string, number>();
+  let raisedSinceMs: number | null = null;
   let anewAtMs = -Infinity;
   let isBusy = false;
 
@@ -73,11 +80,19 @@ export const createProvisionPart = (tools: GroupTools): GroupPart => {
   ): Promise<void> => {
     if (verdict.named === null) return;
     const views = seen.flatMap(({ view }) => (view !== null && sameAddress(view.primary, verdict.named) ? [view] : []));
-    const wanted = wantedWatch({ group: name, input, primary: verdict.named, count, views });
+    const asked = wantedWatch({ group: name, input, primary: verdict.named, count, views });
+    const isRaised = isMorePatient(views, asked);
+    raisedSinceMs = isRaised ? (raisedSinceMs ?? nowMs) : null;
+    const isLeft = raisedSinceMs !== null && nowMs - raisedSinceMs < raisedPatienceMs;
+    const wanted = isLeft ? { ...asked, downAfterMs: { ...asked.downAfterMs, given: false } } : asked;
     const strangers = unaware(seen, nowMs);
     const work = seen.flatMap((one) => {
       const isOurs = one.view === null ? strangers.includes(one) : sameAddress(one.view.primary, verdict.named);
-      const steps = isOurs && isDue(one, nowMs) ? provisionSteps(one.view, wanted) : [];
+      const differing = isOurs ? provisionSteps(one.view, wanted) : [];
+      if (differing.length === 0) differsSince.delete(addressKey(one));
+      else if (!differsSince.has(addressKey(one))) differsSince.set(addressKey(one), nowMs);
+      const isLasting = one.view === null || nowMs - (differsSince.get(addressKey(one)) ?? nowMs) >= driftPatienceMs;
+      const steps = isLasting && isDue(one, nowMs) ? differing : [];
       const member = tools.sentinels().find((each) => sameAddress(each, one));
       return steps.length === 0 || member === undefined ? [] : [{ one, member, steps }];
     });
@@ -135,6 +150,9 @@ export const createProvisionPart = (tools: GroupTools): GroupPart => {
       const { observation, verdict, follower, nowMs } = look;
       if (!manages || observation.kind !== 'sentinel' || isBusy) return;
       if (follower.attempt !== null || tools.gate.current() !== null) return;
+      // Who is named, but is being given other data: whoever does that has told the Sentinels to wait.
+      const named = observation.nodes.find((node) => sameAddress(node, verdict.named));
+      if (named?.info?.role === 'replica' && isSeen(named, nowMs, defaultLimits.staleAfterMs)) return;
       const all = observation.sentinels;
       const seen = all.filter((one) => isSeen(one, nowMs, defaultLimits.staleAfterMs) && one.failure === null);
       if (verdict.by === 'sentinels') {
