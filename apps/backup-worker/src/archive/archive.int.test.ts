@@ -36,7 +36,13 @@ describe('the archive of a group with Sentinels', () => {
   let test: TestArchive;
 
   beforeEach(async () => {
-    group = await startSentinelGroup({ replicas: 2, sentinels: 3, downAfterMs: 1_000, failoverTimeoutMs: 3_000 });
+    group = await startSentinelGroup({
+      replicas: 2,
+      sentinels: 3,
+      downAfterMs: 1_000,
+      failoverTimeoutMs: 3_000,
+      args: ['--repl-backlog-size', '64mb'],
+    });
     test = await startArchive({ SWITCHYARD_REDIS_SENTINELS: group.sentinelAddresses });
   });
   afterEach(async () => {
@@ -116,7 +122,8 @@ describe('the archive of a group with Sentinels', () => {
       const primary = await group.primary();
       await flushed(test, primary);
       const timelines = await test.archive.timelines(soon());
-      expect(timelines.map(({ timeline, ranges }) => [timeline.reason, ranges.length])).toEqual([['first', 1]]);
+      const told = timelines.map(({ timeline, ranges }) => [timeline.reason, timeline.detail, ranges.length]);
+      expect(told).toEqual([['first', expect.anything(), 1]]);
       const [timeline] = timelines;
       const segments = await test.archive.segments(timeline?.timeline.id ?? '', soon());
       const names = new Set([

@@ -61,11 +61,14 @@ export function createOwnership(options: {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onChange: (isOwner: boolean) => void;
+  /** This machine and process, by default. */
+  readonly self?: { readonly host: string; readonly pid: number };
 }): Ownership {
   const { group, store, instance, clock, logger, onChange } = options;
+  const self = options.self ?? { host: hostname(), pid: process.pid };
   const name = layout.owner(group);
   const token = randomUUID();
-  const mine = { formatVersion: 1, instance, token, host: hostname(), pid: process.pid } as const;
+  const mine = { formatVersion: 1, instance, token, ...self } as const;
   const never = AbortSignal.abort(new Error('this worker does not own the archive'));
   let holding: AbortController | null = null;
   let waiters: (() => void)[] = [];
@@ -132,7 +135,7 @@ export function createOwnership(options: {
     if (seen?.key !== key) seen = { key, atMs: clock.monotonicMs(), record };
     const isFirst = !hasLooked;
     hasLooked = true;
-    return clock.monotonicMs() - seen.atMs >= silenceMs || (isFirst && isDead(record));
+    return clock.monotonicMs() - seen.atMs >= silenceMs || (isFirst && isDead(record, self));
   };
 
   const look = async (stopping: AbortSignal): Promise<void> => {
@@ -176,9 +179,9 @@ export function createOwnership(options: {
 }
 
 // Of this machine, and its process is gone: nobody has to be waited for. One with our own number was an earlier life of this container.
-function isDead({ host, pid }: OwnerRecord): boolean {
-  if (host !== hostname()) return false;
-  if (pid === process.pid) return true;
+function isDead({ host, pid }: OwnerRecord, self: { readonly host: string; readonly pid: number }): boolean {
+  if (host !== self.host) return false;
+  if (pid === self.pid) return true;
   try {
     process.kill(pid, 0);
     return false;

@@ -113,15 +113,13 @@ export function createStreamCollector(
   return {
     push: (chunk) => {
       noteClock();
-      // Bytes wait under the chunk that they came with: what is left of a large one after a cut is copied below.
       chunks.push(chunk);
       held += chunk.length;
       scanner.push(chunk);
-      arrivals.push({ to: from + held, atMs: nowMs });
-      const before = arrivals.at(-2);
-      if (before !== undefined && Math.floor(before.atMs / timeSlotMs) === Math.floor(nowMs / timeSlotMs)) {
-        arrivals.splice(-2, 1);
-      }
+      const last = arrivals.at(-1);
+      const isSameSlot = last !== undefined && Math.floor(last.atMs / timeSlotMs) === Math.floor(nowMs / timeSlotMs);
+      if (isSameSlot) arrivals.pop();
+      arrivals.push({ to: from + held, atMs: isSameSlot ? last.atMs : nowMs });
       noteTime();
     },
 
