@@ -12,6 +12,7 @@
 # make a node with data the primary, which this one then follows.
 set -eu
 . /switchyard/group.sh
+. /switchyard/damaged.sh
 
 conf=/data/redis.conf
 first=$SWITCHYARD_REDIS_FIRST_PRIMARY
@@ -19,7 +20,9 @@ first=$SWITCHYARD_REDIS_FIRST_PRIMARY
 patience_s=${SWITCHYARD_REDIS_PATIENCE_S:-20}
 
 has_data() {
-  [ -n "$(find /data \( -name '*.rdb' -o -name '*.aof' \) -size +0 2>/dev/null | head -n 1)" ]
+  # What was put aside is no data: a node that has only that begins as an empty one.
+  files=$(find /data -name 'damaged-*' -prune -o \( -name '*.rdb' -o -name '*.aof' \) -size +0 -print 2>/dev/null)
+  [ -n "$files" ]
 }
 
 remembered() {
@@ -92,5 +95,6 @@ ours=$(sed -n 's/^\([a-z-]*\) .*/\1/p' /switchyard/redis.conf | tr '\n' '|')
 } >"$conf.new"
 mv "$conf.new" "$conf"
 
+[ "$primary" = "$own" ] || begin_anew_if_damaged /data "$primary"
 if [ "$primary" = "$own" ]; then say "starting as primary: $because"; else say "starting as replica of $primary: $because"; fi
 exec redis-server "$conf"

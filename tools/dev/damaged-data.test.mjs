@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { damageSigns as signsOfTheManager } from '../../libs/replication/src/data-damage.ts';
 import { childLogs } from './child-log.mjs';
@@ -154,5 +156,60 @@ describe('a node of the yard whose files are damaged', () => {
     await inStep('r3');
     await sameAsPrimary('r3');
     assert.ok(readdirSync(directory).some((name) => name.startsWith('damaged-')));
+  });
+});
+
+describe('a node of the compose stack whose files are damaged', () => {
+  const script = join(dirname(fileURLToPath(import.meta.url)), '../../docker/redis/damaged.sh');
+  /** What the start script does directly before it starts redis-server. */
+  const begin = (directory, { role = 'master', lastS = 5 } = {}) => {
+    writeFileSync(join(directory, '.switchyard-started'), String(Math.floor(Date.now() / 1_000) - lastS));
+    const around = `role_of() { echo ${role}; }; keys_of() { echo 7; }; say() { echo "$*"; }`;
+    const words = ['-euc', `. ${script}; ${around}; begin_anew_if_damaged "$1" 10.0.0.1:6379`, 'sh', directory];
+    return execFileSync('sh', words, { encoding: 'utf8' });
+  };
+  const kept = (directory) => readdirSync(directory).filter((name) => name.startsWith('damaged-'));
+  let directory;
+  let redisServer;
+  let base;
+
+  before(async () => {
+    redisServer = await findRedisServer({ install: false });
+    directory = mkdtempSync(join(tmpdir(), 'switchyard-test-compose-'));
+    const { node: port } = await freePorts(['node']);
+    const words = ['--port', port, '--bind', '127.0.0.1', '--dir', directory, '--appendonly', 'yes', '--save', ''];
+    const server = spawn(redisServer, words.map(String), { stdio: 'ignore' });
+    const ended = new Promise((resolve) => server.once('exit', resolve));
+    await soon(
+      () => ask(port, ['EVAL', `for i = 1, 500 do redis.call('SET', i, string.rep(i, 20)) end; return 1`, '0']),
+      'data',
+    );
+    await soon(() => ask(port, ['BGREWRITEAOF']), 'a rewrite');
+    base = await soon(async () => {
+      const files = readdirSync(join(directory, 'appendonlydir')).filter((file) => file.endsWith('.base.rdb'));
+      return files.find((file) => statSync(join(directory, 'appendonlydir', file)).size > 1_000);
+    }, 'a base with data');
+    server.kill('SIGKILL');
+    await ended;
+  });
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('keeps its files while they are whole, however often it starts', () => {
+    begin(directory);
+    assert.deepEqual(kept(directory), []);
+  });
+
+  it('begins anew, as a replica of a primary that serves, when its last start failed because of them', () => {
+    const file = join(directory, 'appendonlydir', base);
+    const bytes = readFileSync(file);
+    bytes.fill('X', 200, 208);
+    writeFileSync(file, bytes);
+    assert.equal(begin(directory, { lastS: 86_400 }), '');
+    assert.match(begin(directory, { role: 'slave' }), /stay where they are/);
+    assert.deepEqual(kept(directory), []);
+    assert.match(begin(directory), /kept in/);
+    const [aside] = kept(directory);
+    assert.deepEqual(readFileSync(join(directory, aside, 'appendonlydir', base)), bytes);
+    assert.equal(begin(directory), '');
   });
 });
