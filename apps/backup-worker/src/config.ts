@@ -1,6 +1,15 @@
 // Which settings does the backup-worker have?
 import { redisSettings } from '@switchyard/redis';
-import { setting, type ConfigOf } from '@switchyard/runtime';
+import { setting, type ConfigOf, type Setting } from '@switchyard/runtime';
+
+const keepOfEach = (name: string, periods: string): Setting<number> =>
+  setting.integer({
+    env: `SWITCHYARD_BACKUP_KEEP_${name}`,
+    default: 0,
+    min: 0,
+    max: 10_000,
+    doc: `The newest backup of each of the last so many ${periods} (UTC) that have one is kept.`,
+  });
 
 export const backupConfig = {
   host: setting.string({ env: 'SWITCHYARD_HOST', default: '127.0.0.1', doc: 'Address to listen on.' }),
@@ -51,6 +60,18 @@ export const backupConfig = {
     min: 0,
     max: 3_650 * 86_400_000,
     doc: 'Younger backups are kept, whatever their number. The last verified one is never removed.',
+  }),
+  keepHourly: keepOfEach('HOURLY', 'hours'),
+  keepDaily: keepOfEach('DAILY', 'days'),
+  keepWeekly: keepOfEach('WEEKLY', 'ISO weeks'),
+  keepMonthly: keepOfEach('MONTHLY', 'months'),
+  keepYearly: keepOfEach('YEARLY', 'years'),
+  keepStreamForMs: setting.durationMs({
+    env: 'SWITCHYARD_BACKUP_KEEP_STREAM_FOR',
+    default: 7 * 86_400_000,
+    min: 0,
+    max: 3_650 * 86_400_000,
+    doc: 'The archived stream leads back so far: every moment since then can be restored.',
   }),
   maxLagBytes: setting.bytes({
     env: 'SWITCHYARD_BACKUP_MAX_LAG_BYTES',

@@ -44,7 +44,7 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const archive = archivePart(tools, { config, repository });
   const restores = restorePart(tools, { config, repository: repository.backups, archive: archive.archive });
   const proof = { materialise: restores.materialise, isOurs: () => archive.archive.isFollowing() };
-  const backups = backupsPart(tools, { config, repository: repository.backups, archive, proof });
+  const backups = backupsPart(tools, { config, repository, archive, proof });
   const restorePoints = restorePointsPart(tools, { repository, archive: archive.archive });
   const parts: readonly WorkerPart[] = [restorePoints, archive, restores, backups];
   const server = httpServer({

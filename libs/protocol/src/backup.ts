@@ -341,3 +341,36 @@ export const rehearsalSchema = z
   })
   .meta({ id: 'Rehearsal' });
 export type Rehearsal = z.infer<typeof rehearsalSchema>;
+
+/** Body of `POST /v1/backups/prune`. */
+export const pruneRequestSchema = z
+  .strictObject({ group: plainNameSchema.default('main'), dryRun: z.boolean().default(false) })
+  .meta({ id: 'PruneRequest' });
+export type PruneRequest = z.infer<typeof pruneRequestSchema>;
+
+const retentionVerdictSchema = z.object({ label: z.string(), reason: z.string() });
+
+/** What the retention rules keep and remove. */
+export const pruneViewSchema = z
+  .object({
+    group: z.string(),
+    dryRun: z.boolean(),
+    /** newest first */
+    keep: z.array(retentionVerdictSchema).readonly(),
+    remove: z.array(retentionVerdictSchema).readonly(),
+    /** for each timeline: how many segments stay and go, and up to which position the stream goes */
+    stream: z.array(
+      z.object({
+        timeline: timelineIdSchema,
+        keep: z.int().min(0),
+        remove: z.int().min(0),
+        removeTo: positionSchema.nullable(),
+        removeTimeline: z.boolean(),
+        reason: z.string(),
+      }),
+    ),
+    /** null for a dry run */
+    removed: z.object({ backups: z.array(z.string()), segments: z.int().min(0) }).nullable(),
+  })
+  .meta({ id: 'Prune' });
+export type PruneView = z.infer<typeof pruneViewSchema>;

@@ -3,7 +3,8 @@ import type { Result } from '@switchyard/protocol';
 import { fetchSnapshot } from '@switchyard/replication-link';
 import type { OperationRecord } from '@switchyard/backup';
 import type { BackupConfig } from '../config.ts';
-import type { BackupRepository } from '../repository/backup-repository.ts';
+import type { OpenRepository } from '../repository/open-repository.ts';
+import { createPins } from '../repository/pins.ts';
 import type { Materialiser } from '../restore/materialise.ts';
 import { createProver } from '../scratch/prover.ts';
 import { createGroupProbe } from '../source/group-probe.ts';
@@ -17,6 +18,7 @@ import { createBackupQueue } from './backup-queue.ts';
 import { backupRoutes } from './backup-routes.ts';
 import { createBackupWork } from './backup-work.ts';
 import { createPruner } from './prune.ts';
+import { pruneRoutes } from './prune-routes.ts';
 import { createBaseStore } from './store-base.ts';
 import { createBackupTaker } from './take-backup.ts';
 import { createUpkeep } from './upkeep.ts';
@@ -29,19 +31,24 @@ export interface BackupsPart extends WorkerPart {
   cancel(id: string): Promise<Result<OperationRecord>>;
 }
 
+/** Removing ends by itself after so long; the next run goes on. */
+const pruneDeadlineMs = 300_000;
+
 /** Backups of the group in the settings. */
 export function backupsPart(
   tools: WorkerTools,
   options: {
     readonly config: BackupConfig;
-    readonly repository: BackupRepository;
+    readonly repository: OpenRepository;
     /** Backups lie on its timeline where they can, and are taken when it has grown. */
     readonly archive?: Pick<ArchivePart, 'archive' | 'isProvingBase' | 'timelineOf'>;
     /** With it the stream between backups is proven, too; daily by the worker that archives it. */
     readonly proof?: { readonly materialise: Materialiser; readonly isOurs: () => boolean };
   },
 ): BackupsPart {
-  const { config, repository, archive, proof } = options;
+  const { config, archive, proof } = options;
+  const { backups: repository, segments, store } = options.repository;
+  const pins = createPins(store);
   const { settings, group, connections, operations, runner, scratchDirectory, clock, health, logger, writer } = tools;
   const { username, password } = settings;
   const credentials = {
@@ -49,7 +56,7 @@ export function backupsPart(
     ...(password === undefined ? {} : { password }),
   };
   const metrics = createBackupMetrics(tools.metrics, repository, logger);
-  const { redisServer: command, proofDeadlineMs: deadlineMs, keepNewest, keepForMs, everyMs } = config;
+  const { redisServer: command, proofDeadlineMs: deadlineMs, everyMs } = config;
   const prover = createProver({ command, scratchDirectory, deadlineMs, clock });
   const probe = createGroupProbe(settings, { name: `${tools.instanceId}:survey`, clock, logger });
   const takeBackup = createBackupTaker({
@@ -77,11 +84,23 @@ export function backupsPart(
       repository,
       verifyBackup,
     });
+  const prune = createPruner({
+    repository,
+    segments,
+    pins,
+    policy: config,
+    windowMs: config.keepStreamForMs,
+    clock,
+    logger,
+  });
   const work = createBackupWork({
     operations,
     takeBackup,
     verifyBackup,
-    prune: createPruner({ repository, policy: { keepNewest, keepForMs }, clock, logger }),
+    prune: async (pruned) => {
+      const { removed } = await prune(pruned, { dryRun: false, signal: AbortSignal.timeout(pruneDeadlineMs) });
+      return removed?.backups ?? [];
+    },
     metrics,
     clock,
     logger,
@@ -100,7 +119,10 @@ export function backupsPart(
     logger,
   });
   return {
-    routes: backupRoutes({ repository, queue, group, cannot, clock }),
+    routes: [
+      ...pruneRoutes({ repository, prune, pins, clock }),
+      ...backupRoutes({ repository, queue, group, cannot, clock }),
+    ],
     components: [
       createUpkeep({ repository, scratchDirectory, prover, operations, metrics, clock, health, logger }),
       queue,
