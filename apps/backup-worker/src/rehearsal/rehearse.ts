@@ -1,6 +1,5 @@
 // Would a rollback work tonight, and how long would it take? It is done, by the very code that would do it, to a scratch group that has
 // the present data; then every key is compared with the moment. What lives is not touched.
-import { join } from 'node:path';
 import {
   keys as ownKeys,
   ok,
@@ -25,21 +24,23 @@ import { startScratchGroup, type ScratchGroup } from './scratch-group.ts';
 
 /** What was measured of a rollback. */
 export interface MeasuredRollback {
+  /** From the order until the old data took writes. */
+  readonly rtoMs: number;
   readonly phases: Rehearsal['phases'];
   readonly unavailableMs: Rehearsal['unavailableMs'];
 }
 
-/** Rolls `scratch` back to `point`, as POST /v1/rollbacks would do it. */
+/** Rolls `scratch`, which has the data of `present`, back to `point`, as POST /v1/rollbacks would do it. */
 export type RollBack = (
   scratch: ScratchGroup,
-  point: RestorePoint,
+  points: { readonly point: RestorePoint; readonly present: RestorePoint },
   work: Pick<DirectWorkTools, 'id' | 'signal'> & { readonly onFraction: (fraction: number) => void },
 ) => Promise<Result<MeasuredRollback>>;
 
 /** What it works with. */
 export interface RehearsalTools {
   readonly group: string;
-  readonly archive: Pick<Archive, 'locate' | 'head' | 'flush' | 'followedUntil'>;
+  readonly archive: Pick<Archive, 'locate' | 'head' | 'followedUntil'>;
   readonly materialise: Materialiser;
   readonly rollBack: RollBack;
   /** Keeps the outcome. */
@@ -113,18 +114,19 @@ async function carryOut(tools: RehearsalTools, request: RehearsalRequest, work: 
   const point = await locate(archive, request, signal);
   if (!point.ok) return point;
   draft.point = point.value;
-  const group = await startPresent(tools, work);
+  const present = await archive.locate({ time: 'now' }, signal);
+  if (!present.ok) return present;
+  const group = await startPresent(tools, present.value, work);
   if (!group.ok) return group;
   try {
     report(2, { detail: `to ${point.value.at}` });
-    const startedMs = clock.monotonicMs();
-    const rolledBack = await tools.rollBack(group.value, point.value, {
+    const points = { point: point.value, present: present.value };
+    const rolledBack = await tools.rollBack(group.value, points, {
       id: work.id,
       signal,
       onFraction: (fraction) => report(2, { fraction }),
     });
     if (!rolledBack.ok) return rolledBack;
-    draft.rtoMs = Math.round(clock.monotonicMs() - startedMs);
     Object.assign(draft, rolledBack.value);
     return await compareWith(tools, group.value, { point: point.value, work });
   } finally {
@@ -152,12 +154,14 @@ async function locate(
   return usual.ok ? usual : archive.locate({ time: 'now' }, signal);
 }
 
-async function startPresent(tools: RehearsalTools, work: Rehearsing): Promise<Result<ScratchGroup>> {
-  const { archive, materialise, command, scratchDirectory: directory, loadDeadlineMs: deadlineMs, clock } = tools;
+async function startPresent(
+  tools: RehearsalTools,
+  present: RestorePoint,
+  work: Rehearsing,
+): Promise<Result<ScratchGroup>> {
+  const { materialise, command, scratchDirectory: directory, loadDeadlineMs: deadlineMs, clock } = tools;
   const { signal, report, draft } = work;
-  const present = await archive.locate({ time: 'now' }, signal);
-  if (!present.ok) return present;
-  const made = await materialise(present.value, {
+  const made = await materialise(present, {
     signal,
     background: draft.trigger === 'schedule',
     report: ({ fraction, detail }) => report(0, { fraction, detail }),
@@ -221,9 +225,4 @@ async function compareWith(
 
 function problemOf({ detail, why = [] }: Refusal): string {
   return [detail, ...why].join(' ').slice(0, 1_000);
-}
-
-/** Directory for what a rehearsed rollback writes down; it goes with the scratch group. */
-export function journalDirectory(scratch: ScratchGroup): string {
-  return join(scratch.home, 'journal');
 }

@@ -58,7 +58,7 @@ async function bed(more: Partial<SelectiveTools> = {}): Promise<Bed> {
     keepPoint: async ({ offset }: ArchiveHead) => {
       const point = await locate({ offset });
       if (point.ok) points.set(`safety-${points.size}`, point.value);
-      return `safety-${points.size - 1}`;
+      return { label: `safety-${points.size - 1}` };
     },
     clock,
     logger,
@@ -119,7 +119,7 @@ describe('selectiveRollback', () => {
         writtenSince: 0,
         attempts: 1,
         safetyPoint: 'safety-0',
-        undo: { body: { group: 'main', to: { label: 'safety-0' }, match: 'cart:*' } },
+        undo: { request: { body: { group: 'main', to: { label: 'safety-0' }, match: 'cart:*' } } },
       },
     });
     expect(await redis.cli('GET', 'cart:300')).toBe('item 300');
@@ -240,9 +240,9 @@ describe('selectiveRollback', () => {
     const { offset } = await at.recording.now();
     await spoil(redis);
     const cancel = new AbortController();
-    const keepPoint: SelectiveTools['keepPoint'] = async (head, operation, detail) => {
+    const keepPoint: SelectiveTools['keepPoint'] = async (head, operation, detail, signal) => {
       cancel.abort(new Error('cancelled'));
-      return at.tools.keepPoint(head, operation, detail);
+      return at.tools.keepPoint(head, operation, detail, signal);
     };
     expect(await run({ tools: { ...at.tools, keepPoint } }, { to: { offset } }, cancel.signal)).toMatchObject({
       ok: false,

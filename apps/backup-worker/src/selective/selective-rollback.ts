@@ -27,8 +27,13 @@ export type SelectiveRequest = RollbackRequest & { readonly match: string };
 export interface SelectiveTools extends PrimarySearch {
   readonly archive: Pick<Archive, 'flush' | 'locate'>;
   readonly materialise: Materialiser;
-  /** Keeps a moment under a name; resolves with the name, which `to: { label }` understands. */
-  readonly keepPoint: (head: ArchiveHead, operation: string, detail: string) => Promise<string>;
+  /** Keeps a moment under a name, which `to: { label }` understands. */
+  readonly keepPoint: (
+    head: ArchiveHead,
+    operation: string,
+    detail: string,
+    signal: AbortSignal,
+  ) => Promise<{ readonly label: string }>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A key whose DUMP is longer is refused by name; 64 MiB. */
@@ -91,7 +96,8 @@ export async function selectiveRollback(
       if (!found.ok) return found;
       const facts = { group, match, point: point.value, dryRun, diff: found.value };
       if (dryRun) return ok({ ...facts, safetyPoint: null, undo: null });
-      const label = await tools.keepPoint(present.value.head, work.id, `before keys ${match} were brought back`);
+      const why = `the present before keys like ${match} were brought back`;
+      const { label } = await tools.keepPoint(present.value.head, work.id, why, signal);
       const undo = undoOf(group, label, match);
       return await bringAllBack(tools, { ...sides, match, work, result: { ...facts, safetyPoint: label, undo } });
     } finally {
@@ -238,9 +244,8 @@ function explained(error: unknown, signal: AbortSignal): Extract<DirectOutcome, 
 
 function undoOf(group: string, label: string, match: string): Readonly<Record<string, unknown>> {
   return {
-    request: 'POST /v1/rollbacks',
-    body: { group, to: { label }, match },
-    command: `switchyard backup rollback --group ${group} --label ${label} --match ${quoted(match)}`,
+    command: `switchyard backup rollback --group ${group} --to label:${label} --match ${quoted(match)} --yes`,
+    request: { method: 'POST', path: '/v1/rollbacks', body: { group, to: { label }, match } },
   };
 }
 
