@@ -4,6 +4,7 @@ import { ok, type Refusal, type Result, type StreamVerification } from '@switchy
 import { streamProofOf, streamVerificationOf, type ProofOutcome, type StreamProof } from '@switchyard/backup';
 import type { Clock } from '@switchyard/runtime';
 import type { BackupRepository } from '../repository/backup-repository.ts';
+import type { SegmentStore } from '../repository/segment-store.ts';
 import type { Materialiser } from '../restore/materialise.ts';
 
 /** Proves the stream before a backup. */
@@ -24,6 +25,7 @@ export interface StreamProofWork {
 
 /** Refusals that speak against the data. */
 const damage: ReadonlySet<string> = new Set(['backup_corrupt', 'key_missing', 'not_found', 'not_restorable']);
+const mostNamed = 3;
 /** Share of the time until the moment is reached; the rest is counting and digesting. */
 const reachedFraction = 0.6;
 
@@ -31,9 +33,17 @@ const reachedFraction = 0.6;
 export function createStreamProver(options: {
   readonly repository: Pick<BackupRepository, 'list'>;
   readonly materialise: Materialiser;
+  /** To name objects that cannot be used. */
+  readonly segments?: Pick<SegmentStore, 'segments'>;
   readonly clock: Clock;
 }): StreamProver {
-  const { repository, materialise, clock } = options;
+  const { repository, materialise, segments, clock } = options;
+
+  /** Objects that cannot be used, which to the stream is the same as if they were missing. */
+  const unusable = async (group: string, timeline: string, signal: AbortSignal): Promise<readonly string[]> => {
+    const { problems = [] } = (await segments?.segments(group, timeline, signal)) ?? {};
+    return problems.slice(0, mostNamed).map(({ detail }) => detail);
+  };
 
   const outcomeOf = async (
     { point }: StreamProof,
@@ -46,8 +56,9 @@ export function createStreamProver(options: {
     });
     if (!made.ok) {
       if (!damage.has(made.error.code)) return made;
-      const why = made.error.why ?? [];
-      return ok({ kind: 'broken', problem: [made.error.detail, ...why].join(' ') });
+      const known = point.timeline === null ? [] : await unusable(point.group, point.timeline, signal);
+      const said = new Set([made.error.detail, ...(made.error.why ?? []), ...known]);
+      return ok({ kind: 'broken', problem: [...said].join(' ') });
     }
     try {
       onProgress?.({ fraction: reachedFraction, detail: 'count and digest' });
