@@ -73,7 +73,7 @@ export function backupsPart(
     patienceMs: config.patienceMs,
     copyDeadlineMs: config.copyDeadlineMs,
   });
-  const streams = proof && createStreamProver({ repository, materialise: proof.materialise, clock });
+  const streams = proof && createStreamProver({ repository, segments, materialise: proof.materialise, clock });
   const verifyBackup = createBackupVerifier({ repository, prover, ...(streams && { streams }), clock, logger });
   const daily =
     proof &&

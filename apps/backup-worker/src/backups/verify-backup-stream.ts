@@ -34,14 +34,14 @@ export function createStreamProver(options: {
   readonly repository: Pick<BackupRepository, 'list'>;
   readonly materialise: Materialiser;
   /** To name objects that cannot be used. */
-  readonly segments?: Pick<SegmentStore, 'segments'>;
+  readonly segments: Pick<SegmentStore, 'segments'>;
   readonly clock: Clock;
 }): StreamProver {
   const { repository, materialise, segments, clock } = options;
 
   /** Objects that cannot be used, which to the stream is the same as if they were missing. */
   const unusable = async (group: string, timeline: string, signal: AbortSignal): Promise<readonly string[]> => {
-    const { problems = [] } = (await segments?.segments(group, timeline, signal)) ?? {};
+    const { problems } = await segments.segments(group, timeline, signal);
     return problems.slice(0, mostNamed).map(({ detail }) => detail);
   };
 
