@@ -135,6 +135,23 @@ describe('stepArchiver', () => {
     ]);
   });
 
+  it('does not wait for a node that could go on where a failover lost what is archived, and says how much', () => {
+    const lost = {
+      replicationId: next,
+      offset: 900,
+      previous: { replicationId: id, sharedUntil: 480 },
+      continuesFrom: 100,
+    };
+    const nodes = [node('p1', { role: 'primary', link: null, history: lost }), node('r2', { history: lost })];
+    const owned = stepArchiver(archiverState, { kind: 'owned', place }, { ...rules, nowMs: 0 });
+    const asked = stepArchiver(owned.state, { kind: 'looked', candidates: nodes }, { ...rules, nowMs: 1 });
+    expect(asked.actions).toMatchObject([{ kind: 'connect', source: { name: 'r2' } }]);
+    const answer = { kind: 'full', place: { replicationId: next, offset: 900 } } as const;
+    expect(stepArchiver(asked.state, answer, { ...rules, nowMs: 2 }).actions).toMatchObject([
+      { kind: 'begin', reason: 'gap', detail: expect.stringContaining('lost 20 bytes that are archived') },
+    ]);
+  });
+
   it('does not go on with another data set after a rollback, even where the server would', () => {
     expect(
       play([

@@ -7,7 +7,13 @@
 //
 // Each state is named by what it waits for. Another worker that owns the archive brings every state back to `ownership`.
 import type { Timeline } from '@switchyard/protocol';
-import { chooseStreamSource, type HeldPlace, type StreamCandidate, type StreamRules } from './stream-source.ts';
+import {
+  branchedBefore,
+  chooseStreamSource,
+  type HeldPlace,
+  type StreamCandidate,
+  type StreamRules,
+} from './stream-source.ts';
 
 /** The end of the archive. */
 export interface ArchivePlace extends HeldPlace {
@@ -33,6 +39,8 @@ export interface ArchiverState {
   readonly failures: number;
   /** Nodes that said they could go on and did not. */
   readonly disappointments: number;
+  /** The group's history branched off there, before the end of the archive: a failover lost what is archived behind it. */
+  readonly branchedAt: number | null;
   /** Why it waits for a source, for people. */
   readonly why: readonly string[];
 }
@@ -98,6 +106,7 @@ export const archiverState: ArchiverState = Object.freeze({
   withoutSourceSinceMs: null,
   failures: 0,
   disappointments: 0,
+  branchedAt: null,
   why: [],
 });
 
@@ -174,8 +183,16 @@ function chooseNow<C extends StreamCandidate>(
     return look({ ...state, failures, why: choice.why }, pauseMs(failures), rules);
   }
   const { source, announce } = choice;
+  const branchedAt = place === null ? null : (branchedBefore(candidates, place) ?? null);
   return {
-    state: { ...state, waitsFor: 'answer', source: source.name, isPrimary: source.role === 'primary', why: [] },
+    state: {
+      ...state,
+      branchedAt,
+      waitsFor: 'answer',
+      source: source.name,
+      isPrimary: source.role === 'primary',
+      why: [],
+    },
     actions: [{ kind: 'connect', source, place, announce }],
   };
 }
@@ -189,7 +206,8 @@ function beginAnew<C extends StreamCandidate>(
   const { place, anew } = state;
   const waitedMs = rules.nowMs - (state.withoutSourceSinceMs ?? rules.nowMs);
   const disappointments = state.disappointments + 1;
-  if (place !== null && anew === null && waitedMs < rules.continueWithinMs && disappointments <= mostDisappointments) {
+  const mayWait = waitedMs < rules.continueWithinMs && disappointments <= mostDisappointments;
+  if (place !== null && anew === null && state.branchedAt === null && mayWait) {
     const failures = state.failures + 1;
     const { state: looking, actions } = look<C>({ ...state, disappointments, failures }, pauseMs(failures), rules);
     const detail = `${state.source ?? 'the source'} cannot go on at ${place.offset}`;
@@ -202,12 +220,18 @@ function beginAnew<C extends StreamCandidate>(
       ? { reason: 'first' as const, detail: 'the archive begins' }
       : {
           reason: 'gap' as const,
-          detail: `no node could go on at ${place.offset} of ${place.replicationId}; ${state.source ?? 'the source'} is at ${start.offset} of ${start.replicationId}`,
+          detail: gapDetail(state, place, start),
         });
   return {
     state: { ...state, waitsFor: 'data-set' },
     actions: [{ kind: 'begin', start, ...because, previous }],
   };
+}
+
+function gapDetail({ branchedAt, source }: ArchiverState, place: HeldPlace, start: HeldPlace): string {
+  const here = `${source ?? 'the source'} is at ${start.offset} of ${start.replicationId}`;
+  if (branchedAt === null) return `no node could go on at ${place.offset} of ${place.replicationId}; ${here}`;
+  return `a failover lost ${place.offset - branchedAt} bytes that are archived: the history went on from ${branchedAt}, not from ${place.offset} of ${place.replicationId}; ${here}`;
 }
 
 // A source that is not fit any more is left as soon as another one can go on; a primary as soon as a replica is back.

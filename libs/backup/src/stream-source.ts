@@ -71,7 +71,8 @@ export function chooseStreamSource<C extends StreamCandidate>(
   );
   const best = fit[0];
   if (best !== undefined) {
-    const isLate = waitedMs >= rules.continueWithinMs;
+    const isLate =
+      waitedMs >= rules.continueWithinMs || (place !== null && branchedBefore(candidates, place) !== undefined);
     if (place !== null && !best.continues && isLate) {
       const primary = continuingPrimary(candidates, place, rules);
       if (primary !== undefined) return { kind: 'follow', ...primary, continues: true, refused: reasons };
@@ -91,6 +92,20 @@ export function chooseStreamSource<C extends StreamCandidate>(
   const { source, announce } = primary;
   const continues = place !== null && canContinue(source.history, place);
   return { kind: 'follow', source, continues, announce, refused: reasons };
+}
+
+/**
+ * Up to where the group's history is ours when it branched off before `place`: the failover lost what is archived behind it, and no node
+ * will ever go on there. Undefined when nobody says so.
+ */
+export function branchedBefore(candidates: readonly StreamCandidate[], place: HeldPlace): number | undefined {
+  for (const { history, role, state } of candidates) {
+    if (role !== 'primary' || state !== 'ok' || history === null) continue;
+    const { previous } = history;
+    if (previous?.replicationId === place.replicationId && previous.sharedUntil < place.offset)
+      return previous.sharedUntil;
+  }
+  return undefined;
 }
 
 /** Whether a node can go on after `place`: it keeps the bytes that follow, of the same history. */

@@ -212,6 +212,7 @@ export function createArchiver(options: ArchiverOptions): Archiver {
     feed = feedOf(timeline.id, { offset: start.offset, replicationId: start.replicationId, database: first.database });
     first.publish(timeline.id);
     logger.info({ group, timeline: timeline.id, reason, detail, previous }, 'archive.timeline');
+    inStepAtMs ??= startedAtMs;
     options.onTimeline(timeline);
     return apply({ kind: 'timeline-begun', place: { timeline: timeline.id, ...timeline.start } });
   };

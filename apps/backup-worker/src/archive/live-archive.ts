@@ -57,8 +57,9 @@ export function createLiveArchive(options: LiveArchiveOptions): LiveArchive {
     const head = archiver.head();
     const behind = archiver.behindBytes();
     const received = archiver.feed()?.boundary().offset ?? place?.offset ?? null;
+    const archivedTo = head?.offset ?? place?.offset ?? null;
     const lagBytes =
-      behind === null || received === null || head === null ? null : behind + Math.max(0, received - head.offset);
+      behind === null || received === null || archivedTo === null ? null : behind + Math.max(0, received - archivedTo);
     const common = { source, isPrimary, head, rpoMs: rpoMs(), lagBytes };
     if (waitsFor === 'ownership') {
       const by = ownership.isOwner() ? null : ownership.owner();
@@ -79,11 +80,11 @@ export function createLiveArchive(options: LiveArchiveOptions): LiveArchive {
   const rpoMs = (): number | null => {
     const head = archiver.head();
     const inStep = archiver.inStepAtMs();
-    if (head === null) return null;
+    if (head === null && inStep === null) return null;
     const nowMs = clock.unixMs();
     const waiting = [archiver.writer.oldestAtMs(), archiver.feed()?.oldestAtMs() ?? null].filter((ms) => ms !== null);
     const isBehind = archiver.state().waitsFor !== 'stream' || (archiver.behindBytes() ?? 0) > 0;
-    if (isBehind) waiting.push(Math.max(inStep ?? 0, head.atMs));
+    if (isBehind) waiting.push(Math.max(inStep ?? 0, head?.atMs ?? 0));
     return waiting.length === 0 ? 0 : Math.max(0, nowMs - Math.min(...waiting));
   };
 

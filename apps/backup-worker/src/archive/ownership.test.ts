@@ -106,6 +106,7 @@ describe('createOwnership', () => {
     await store.prepare(AbortSignal.timeout(5_000));
     await store.put('main/owner.json', Buffer.from('{'), { signal: AbortSignal.timeout(5_000) });
     const { ownership } = await start('one');
+    expect(ownership.isOwner()).toBe(false);
     await within(20_000, () => ownership.isOwner());
   });
 });
