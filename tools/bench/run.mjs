@@ -80,11 +80,12 @@ async function runAll({ runs, output = join(root, 'docs/generated'), install }) 
   }
 }
 
-function write(bench, output, { markdown, json }) {
+function write(bench, output, { markdown, json, plots = [] }) {
   mkdirSync(output, { recursive: true });
   const path = join(output, `bench-${bench.name}`);
   writeFileSync(`${path}.md`, markdown);
   writeFileSync(`${path}.json`, json);
+  for (const { file, text } of plots) writeFileSync(join(output, file), text);
   console.log(markdown);
   note(`written: ${relative(process.cwd(), path)}.md and .json`);
 }

@@ -24,7 +24,8 @@ async function prepare({ root, install }) {
   };
 }
 
-const peer = ({ about, ...one }) => ({
+/** A peer that needs nothing but Redis and this checkout; `about` tells its version of what was found. */
+export const stockPeer = ({ about, ...one }) => ({
   ...one,
   async prepare(bench) {
     const prepared = await prepare(bench);
@@ -34,19 +35,24 @@ const peer = ({ about, ...one }) => ({
 const stock = ({ engine, libraries }) => `(Redis ${engine}, ${libraries})`;
 
 export const failoverPeers = [
-  peer({
+  stockPeer({
     name: 'ours',
     title: 'Switchyard',
     managed: true,
     works: [...everyday, ...replicated, 'throughput', 'check'],
     about: ({ ownVersion: version, engine }) => `${version} (Redis ${engine})`,
   }),
-  peer({ name: 'ioredis', title: 'Sentinel, ioredis as it comes', works: everyday, about: stock }),
-  peer({ name: 'ioredis-tuned', title: 'Sentinel, ioredis tuned', works: [...everyday, ...replicated], about: stock }),
-  peer({ name: 'no-wait', title: 'no waiting for replicas', works: ['throughput'], about: stock }),
-  peer({ name: 'wait-shared', title: 'WAIT, one connection', works: ['throughput'], about: stock }),
-  peer({ name: 'wait-pool', title: 'WAIT, 16 connections', works: ['throughput'], about: stock }),
-  peer({
+  stockPeer({ name: 'ioredis', title: 'Sentinel, ioredis as it comes', works: everyday, about: stock }),
+  stockPeer({
+    name: 'ioredis-tuned',
+    title: 'Sentinel, ioredis tuned',
+    works: [...everyday, ...replicated],
+    about: stock,
+  }),
+  stockPeer({ name: 'no-wait', title: 'no waiting for replicas', works: ['throughput'], about: stock }),
+  stockPeer({ name: 'wait-shared', title: 'WAIT, one connection', works: ['throughput'], about: stock }),
+  stockPeer({ name: 'wait-pool', title: 'WAIT, 16 connections', works: ['throughput'], about: stock }),
+  stockPeer({
     name: 'digest',
     title: 'DEBUG DIGEST on each node',
     works: ['check'],

@@ -64,6 +64,7 @@ export async function startGroup(bench, options) {
   await Promise.all(sentinels.map((sentinel) => sentinel.start()));
   await acquainted(sentinels, replicas);
   const group = {
+    folder,
     nodes,
     sentinels,
     downAfterMs,
@@ -144,15 +145,18 @@ function createNode(bench, { program, name, port, knownPort, folder, lines, args
     host,
     port,
     knownPort,
+    dir,
     ask,
-    async start() {
+    pid: () => node.pid,
+    /** Resolves when it answers, also that it has loaded its data. */
+    async start(ms = 20_000) {
       node = await bench.processes.start({ name, command: program, args: [config, ...args] });
       await until(
         async () => {
           if (!node.isRunning()) throw new Problem(`${name} ended: ${node.output().slice(-500)}`);
           return (await ask(['PING'])) === 'PONG';
         },
-        { what: `${name} answers`, ms: 20_000, everyMs: 10 },
+        { what: `${name} answers`, ms, everyMs: 10 },
       );
     },
     /** SIGKILL; resolves when it has ended. */

@@ -1,10 +1,9 @@
-// How is the bench `failover` told? Least, middle, 95 % and most of all trials: a failover has no typical length, its tail is what hurts.
-import { goalsOfTests } from './failover-goals.mjs';
+// How is a bench of trials told? Least, middle, 95 % and most of all trials: what breaks has no typical length, its tail is what hurts.
 import { table } from './report.mjs';
 import { median, quantile } from './statistics.mjs';
 
-/** `{ markdown, json }`, as reportOf of report.mjs. */
-export function failoverReport({ bench, machine, settings, outcome, places = [] }) {
+/** `{ markdown, json, plots }`, as reportOf of report.mjs; `plots` are files that belong to the document: `{ file, title, text }`. */
+export function trialReport({ bench, machine, settings, outcome, places = [] }) {
   const { record, works, peers, trials } = outcome;
   const { results, problems, missing, loads } = record.result();
   const find = (work, peer, key) => results.find((one) => one.work === work && one.peer === peer && one.key === key);
@@ -19,6 +18,7 @@ export function failoverReport({ bench, machine, settings, outcome, places = [] 
   });
   const known = goals.filter(({ got }) => got !== undefined);
   const failed = trials.filter((trial) => trial.failed !== undefined);
+  const plots = bench.plots?.({ works, peers, at }) ?? [];
   const versions = peers.map(({ peer, prepared }) => ({
     peer: peer.name,
     title: peer.title,
@@ -27,13 +27,16 @@ export function failoverReport({ bench, machine, settings, outcome, places = [] 
   const { date, cores, processor, memoryGiB, platform, node } = machine;
   const spread = loads.length === 0 ? 'unknown' : `${Math.min(...loads)} to ${Math.max(...loads)}`;
   const markdown = [
-    '# Bench: failover',
-    `Made by \`npm run bench -- failover\`; what is done and counted is in [benchmarks](../benchmarks.md#failover). ` +
+    `# Bench: ${bench.name}`,
+    `Made by \`npm run bench -- ${bench.name}\`; what is done and counted is in [benchmarks](../benchmarks.md#${bench.name}). ` +
       `${date.slice(0, 16).replace('T', ' ')} UTC, ${cores} cores (${processor}), ${memoryGiB} GiB, ${platform}, Node ${node}. ` +
       `${settings.rounds} trials of each, a fresh group for every trial, in turns; load average ${spread}.`,
     versions.map(({ title, version }) => `- ${title} ${version}`).join('\n'),
+    ...plots.map(({ file, title }) => `![${title}](${file})`),
     ...works.map((work) => section({ work, bench, peers, find, trials })),
-    ...(known.length === 0 ? [] : ['## Goals', goalTable(known), goalsOfTests]),
+    ...(known.length === 0
+      ? []
+      : ['## Goals', goalTable(known), ...(bench.goalsNote === undefined ? [] : [bench.goalsNote])]),
     ...(missing.length === 0
       ? []
       : ['## Missing', missing.map(({ title, why }) => `- ${title}: ${flat(why)}`).join('\n')]),
@@ -52,7 +55,7 @@ export function failoverReport({ bench, machine, settings, outcome, places = [] 
     problems,
   };
   const hidden = (text) => places.reduce((left, place) => left.replaceAll(place, '...'), text);
-  return { markdown: hidden(`${markdown}\n`), json: hidden(`${JSON.stringify(json, null, 2)}\n`) };
+  return { markdown: hidden(`${markdown}\n`), json: hidden(`${JSON.stringify(json, null, 2)}\n`), plots };
 }
 
 function section({ work, bench, peers, find, trials }) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { failoverReport } from './failover-report.mjs';
 import { createRecord } from './record.mjs';
+import { trialReport } from './trial-report.mjs';
 
 const peers = [{ peer: { name: 'ours', title: 'Ours' }, prepared: { version: '1.0' } }];
 const machine = {
@@ -30,10 +30,10 @@ function report(gaps, failed = []) {
   ];
   const works = [{ name: 'planned', title: 'Planned' }];
   const outcome = { record, works, peers, trials };
-  return failoverReport({ bench, machine, settings: { rounds: gaps.length }, outcome, places: ['/secret/place'] });
+  return trialReport({ bench, machine, settings: { rounds: gaps.length }, outcome, places: ['/secret/place'] });
 }
 
-describe('the report of the bench failover', () => {
+describe('the report of a bench of trials', () => {
   it('tells least, median, p95, most and how many, and holds the goal against its part of them', () => {
     const { markdown, json } = report([100, 200, 300, 500]);
     assert.match(markdown, /\| gap \(ms\): Ours \| +100 \| +250 \| +500 \| +500 \| +4 \|/);
