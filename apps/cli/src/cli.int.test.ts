@@ -1,4 +1,4 @@
-// The program as people start it, against a real backup-worker that follows a real Redis.
+// The program as people start it, against a real dispatcher and a real backup-worker that follows a real Redis.
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,12 +8,13 @@ import { eventually, freePort, startOwned, startRedis, type OwnedProcess, type T
 
 const here = dirname(fileURLToPath(import.meta.url));
 const program = join(here, '..', 'bin', 'switchyard.mjs');
-const workerMain = join(here, '..', '..', 'backup-worker', 'src', 'main.ts');
+const mainOf = (app: string): string => join(here, '..', '..', app, 'src', 'main.ts');
 
 let redis: TestRedis;
-let worker: OwnedProcess;
+const processes: OwnedProcess[] = [];
 let home: string;
 let url: string;
+let control: string;
 
 interface Ended {
   readonly code: number | null;
@@ -47,30 +48,37 @@ beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'switchyard-test-cli-'));
   redis = await startRedis();
   await redis.cli('EVAL', "for i = 1, 1000 do redis.call('SET', 'key:' .. i, i) end", 0);
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  worker = await startOwned({
-    command: process.execPath,
-    args: ['--disable-warning=ExperimentalWarning', workerMain],
-    env: {
-      PATH: process.env['PATH'],
-      SWITCHYARD_BACKUP_PORT: String(port),
-      SWITCHYARD_BACKUP_REPOSITORY: join(home, 'repository'),
-      SWITCHYARD_REDIS_URL: redis.url,
-      SWITCHYARD_BACKUP_EVERY: '1h',
-    },
+  const [worker = 0, own = 0, traffic = 0, listener = 0] = await Promise.all([1, 2, 3, 4].map(() => freePort()));
+  url = `http://127.0.0.1:${worker}`;
+  control = `http://127.0.0.1:${listener}`;
+  const start = async (app: string, env: Record<string, string>): Promise<void> => {
+    const args = ['--disable-warning=ExperimentalWarning', mainOf(app)];
+    const common = { PATH: process.env['PATH'], SWITCHYARD_REDIS_URL: redis.url };
+    processes.push(await startOwned({ command: process.execPath, args, env: { ...common, ...env } }));
+  };
+  await start('backup-worker', {
+    SWITCHYARD_BACKUP_PORT: String(worker),
+    SWITCHYARD_BACKUP_REPOSITORY: join(home, 'repository'),
+    SWITCHYARD_BACKUP_EVERY: '1h',
   });
-  await eventually(async () => (await fetch(`${url}/livez`)).ok, { timeoutMs: 20_000, what: 'The worker' });
+  await start('dispatcher', {
+    SWITCHYARD_STATE_DIR: join(home, 'dispatcher'),
+    SWITCHYARD_DISPATCHER_PORT: String(own),
+    SWITCHYARD_DISPATCHER_TRAFFIC_PORT: String(traffic),
+    SWITCHYARD_DISPATCHER_CONTROL_PORT: String(listener),
+  });
+  const isThere = async (at: string): Promise<boolean> => (await fetch(`${at}/v1/backups`)).ok;
+  await eventually(async () => (await isThere(url)) && (await isThere(control)), { timeoutMs: 30_000, what: 'Both' });
 }, 60_000);
 afterAll(async () => {
-  await worker?.end();
+  await Promise.all(processes.map(async (one) => one.end()));
   await redis?.stop();
   await rm(home, { recursive: true, force: true });
 }, 60_000);
 
 describe('switchyard', () => {
-  it('takes a backup, shows it, and proves it again', async () => {
-    const created = await switchyard('backup', 'create', '-o', 'json');
+  it('takes a backup through the control listener, with progress, shows it, and proves it again', async () => {
+    const created = await switchyard('backup', 'create', '-o', 'json', '--url', control);
     expect(created).toMatchObject({ code: 0, stderr: expect.stringMatching(/\d+ % {2}\w/) });
     const { label, state } = JSON.parse(created.stdout) as { label: string; state: string };
     expect(state).toBe('verified');
