@@ -3,6 +3,7 @@ import {
   astrayPatienceMs,
   enforcementState,
   fenceOf,
+  fillPatienceMs,
   stepEnforcement,
   strayPatienceMs,
   type EnforcementInput,
@@ -23,6 +24,8 @@ interface Facts {
   readonly follows?: number;
   readonly runId?: string;
   readonly seen?: boolean;
+  /** Priority 0, and it copies. */
+  readonly filled?: boolean;
 }
 const node = (port: number, facts: Facts, nowMs: number): NodeObservation => ({
   name: `r${String(port)}`,
@@ -35,6 +38,7 @@ const node = (port: number, facts: Facts, nowMs: number): NodeObservation => ({
       `master_replid2:${facts.before ?? '0'}`,
       'master_repl_offset:1000',
       'second_repl_offset:900',
+      ...(facts.filled === true ? ['slave_priority:0', 'master_sync_in_progress:1'] : []),
       ...(facts.follows === undefined ? [] : [`master_host:${host}`, `master_port:${String(facts.follows)}`]),
     ].join('\n'),
   ),
@@ -127,6 +131,18 @@ const away: Scene = {
 const back: Scene = { ...away, nodes: { ...switchedTo2, 1: { role: 'master' } }, nowMs: 6_000 };
 
 describe('enforcing the verdict of the majority', () => {
+  it('lets a replica be that is filled from a backup at the wish of another manager, but not for ever', () => {
+    const at30s = (filled: boolean): EnforcementStep => {
+      const nodes = { ...led, 3: { role: 'slave', follows: 9, filled } } as const;
+      return run([0, 30_000].map((nowMs) => ({ ...before, nodes, nowMs })));
+    };
+    expect(done(at30s(true))).toEqual([]);
+    expect(done(at30s(false))).toEqual(['repoint r3 -> r1 @0']);
+    const nodes = { ...led, 3: { role: 'slave', follows: 9, filled: true } } as const;
+    const late = run([0, fillPatienceMs].map((nowMs) => ({ ...before, nodes, nowMs })));
+    expect(done(late)).toEqual(['repoint r3 -> r1 @0']);
+  });
+
   it('does nothing while the named primary is given other data and says replica, and nothing when it is back', () => {
     const given = { ...led, 1: { role: 'slave', follows: 9, lineage: 'X' } } as const;
     const done30s = Array.from({ length: 121 }, (_, look) => ({ ...before, nodes: given, nowMs: 250 * look }));

@@ -71,6 +71,8 @@ export interface EnforcementStep {
 export const strayPatienceMs = 5_000;
 /** How long Sentinel gets to repoint a replica by itself. */
 export const astrayPatienceMs = 8_000;
+/** How long a replica that must not be promoted (priority 0) may be filled by somebody else: a backup-worker that another manager asked. */
+export const fillPatienceMs = 600_000;
 /** An earlier epoch for so long means that the Sentinels were set up anew. */
 const fallPatienceMs = 30_000;
 
@@ -231,7 +233,9 @@ const repointOf = (
   const authority = authorityOf(state, input);
   const sinceMs = state.since[whatOf(node)];
   if (authority === null || sinceMs === undefined || input.isHeld(node) || input.isUnderWay) return null;
-  if (input.nowMs - sinceMs < astrayPatienceMs || sameAddress(node, input.selected)) return null;
+  const isFilled = node.info?.priority === 0 && (node.info.syncing || node.info.loading);
+  const patienceMs = isFilled ? fillPatienceMs : astrayPatienceMs;
+  if (input.nowMs - sinceMs < patienceMs || sameAddress(node, input.selected)) return null;
   // Its leader repoints as many at a time as parallel-syncs allows; a large data set takes it longer than our patience.
   if (input.observation.sentinels.some(({ view }) => view?.flags.includes('failover_in_progress') === true))
     return null;
