@@ -79,25 +79,26 @@ function whereItFalls(view: ArchiveView, atMs: number): string {
   return `It lies in a gap before timeline ${next.timeline.id} (${next.timeline.reason}): ${next.timeline.detail}`;
 }
 
+const longSilenceMs = 10_000;
+
+// The newest moment there is, but never one of an older timeline: between the two the data may have become something else, as after a
+// rollback.
 function* locateNewest(view: ArchiveView, nowMs: number): ArchiveQuest<Result<LocatedPoint>> {
-  const newest = view.timelines.at(-1);
-  const notes: string[] = [];
-  for (const timeline of view.timelines.toReversed()) {
-    const end = reachOf(timeline);
-    const base = baseFor(timeline, end);
-    if (base === undefined) {
-      notes.push(`The end of timeline ${timeline.timeline.id} cannot be restored. ${whyNoBase(timeline, end)}`);
-      continue;
-    }
-    const loose = view.loose.at(-1);
-    if (timeline !== newest && loose !== undefined && loose.atMs > timeline.endedAtMs) break;
-    return ok(yield* found({ timeline, offset: end, base }, { view, notes }));
-  }
-  // A backup of a stream that nobody archives is a moment as well.
-  const range = restorableRanges(view).at(-1);
-  if (range === undefined) return refuseTime(view, nowMs, notes);
-  const located = locateLabel(view, range.base);
-  return located.ok ? ok({ ...located.value, notes: [...notes, ...located.value.notes] }) : located;
+  const timeline = view.timelines.at(-1);
+  const loose = view.loose.at(-1);
+  const knownMs = timeline === undefined ? 0 : Math.max(timeline.endedAtMs, timeline.quietUntilMs);
+  // Backups go on where nobody archives the stream any more.
+  if (loose !== undefined && loose.atMs > knownMs) return locateLabel(view, loose.label);
+  if (timeline === undefined) return refuseTime(view, nowMs, []);
+  const end = reachOf(timeline);
+  const base = baseFor(timeline, end);
+  if (base === undefined)
+    return refuseTime(view, nowMs, [
+      `The newest timeline, ${timeline.timeline.id}, cannot be restored yet. ${whyNoBase(timeline, end)}`,
+    ]);
+  const isOld = knownMs < nowMs - longSilenceMs;
+  const notes = isOld ? [`It is the newest there is: nothing is known after ${isoOf(knownMs)}.`] : [];
+  return ok(yield* found({ timeline, offset: end, base }, { view, notes }));
 }
 
 function* locateOffset(
