@@ -79,7 +79,7 @@ export type {
   RollbackWork,
 } from './rollback-plan.ts';
 export { beginRollback, mayCancelRollback, stepRollback } from './rollback.ts';
-export { whatChanged, whyNotInto } from './restore-node.ts';
+export { databasesNeeded, whatChanged, whyNotInto } from './restore-node.ts';
 export type { NodeWish, RestoreNode } from './restore-node.ts';
 export { dueStreamProof, newestStreamProof, streamProofOf, streamVerificationOf } from './proof-stream.ts';
 export type { StreamProof } from './proof-stream.ts';

@@ -1,4 +1,4 @@
-import { whatChanged, whyNotInto, type NodeWish, type RestoreNode } from './restore-node.ts';
+import { databasesNeeded, whatChanged, whyNotInto, type NodeWish, type RestoreNode } from './restore-node.ts';
 
 const idle: RestoreNode = {
   name: '10.0.0.9:6379',
@@ -10,6 +10,7 @@ const idle: RestoreNode = {
   isLinkUp: false,
   replicas: 0,
   keys: 0,
+  databases: 16,
   isLoading: false,
   needsTls: false,
   member: null,
@@ -20,6 +21,7 @@ const wish: NodeWish = {
   as: 'primary',
   overwrite: false,
   writer: { kind: 'redis', version: '7.0.15' },
+  databases: 1,
 };
 const member = { role: 'replica', member: 'replica', primary: '10.0.0.1:6379', isLinkUp: true } as const;
 
@@ -44,6 +46,7 @@ describe('whyNotInto', () => {
       'not_restorable',
       'Valkey',
     ],
+    ['one with too few databases', {}, { databases: 17 }, 'not_restorable', 'databases 17'],
     ['a cluster node', { mode: 'cluster' }, {}, 'not_restorable', 'Cluster'],
     ['a Sentinel', { mode: 'sentinel' }, {}, 'not_restorable', 'Sentinel'],
     ['one that replicates over TLS', { needsTls: true }, {}, 'not_implemented', 'TLS'],
@@ -102,5 +105,12 @@ describe('whatChanged', () => {
     ['keys', { keys: 1 }],
   ])('sees that its %s changed', (what, facts) => {
     expect(whatChanged(idle, { ...idle, ...facts })).toEqual([expect.stringContaining(what)]);
+  });
+});
+
+describe('databasesNeeded', () => {
+  it('counts from 0', () => {
+    expect(databasesNeeded({})).toBe(1);
+    expect(databasesNeeded({ '0': 5, '77': 1, '9': 2 })).toBe(78);
   });
 });

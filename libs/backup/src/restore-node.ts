@@ -17,6 +17,8 @@ export interface RestoreNode {
   /** Replicas that are connected to it. */
   readonly replicas: number;
   readonly keys: number;
+  /** How many databases it may have; null when it does not say. */
+  readonly databases: number | null;
   readonly isLoading: boolean;
   /** Replication over TLS, which we do not serve. */
   readonly needsTls: boolean;
@@ -33,6 +35,8 @@ export interface NodeWish {
   readonly overwrite: boolean;
   /** Which server wrote what it would read. */
   readonly writer: ServerVersion;
+  /** Databases that the data needs; 1 while nobody knows. */
+  readonly databases: number;
 }
 
 /** Null when it may be given other data; otherwise every reason against it. */
@@ -55,6 +59,11 @@ export function whyNotInto(node: RestoreNode, wish: NodeWish): Result<never> | n
   if (node.needsTls)
     return refuse('not_implemented', `${name} replicates over TLS only, which a restore does not serve yet.`, {
       next: 'Restore into a directory, and start the server there.',
+    });
+  // It would end itself while it loads.
+  if (node.databases !== null && node.databases < wish.databases)
+    return refuse('not_restorable', `${name} has ${node.databases} databases; the data needs ${wish.databases}.`, {
+      next: `Start it with databases ${wish.databases}.`,
     });
   const why = reasonsAgainst(node, wish);
   if (why.length === 0) return null;
@@ -96,4 +105,9 @@ function reasonsAgainst(node: RestoreNode, { as, group, overwrite }: NodeWish): 
   if (node.keys > 0 && overwrite && !node.isGroupKnown)
     why.push(`nobody can say whether it is in use: no node of ${group} and no Sentinel answers`);
   return why;
+}
+
+/** How many databases data with keys in these ones needs: the numbers begin with 0. */
+export function databasesNeeded(perDatabase: Readonly<Record<string, number>>): number {
+  return Object.keys(perDatabase).reduce((most, database) => Math.max(most, Number(database) + 1), 1);
 }

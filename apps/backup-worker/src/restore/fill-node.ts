@@ -50,13 +50,17 @@ export interface Filled {
 const lookEveryMs = 10;
 /** It reloads within this after it was told, or something is between it and us. */
 const connectDeadlineMs = 30_000;
-const digestUpToKeys = 2_000_000;
+/** A digest blocks the node while it is computed: about a second for so much. */
+const digestUpTo = { keys: 200_000, bytes: 64 * 1024 * 1024 } as const;
+/** A node that fetched it so often did not load it. */
+const mostFetches = 3;
 
 /** Fills the node. Refuses without having touched it when it is not what it was; otherwise says in `why` what state it was left in. */
 export async function fillNode(options: FillOptions): Promise<Result<Filled>> {
   const { at, planned, as, moment, look, admin, clock, signal } = options;
   const replicationId = as === 'replica' ? moment.point.replicationId : randomBytes(20).toString('hex');
-  const history = await serve(options, replicationId);
+  const fetches = new Set<string>();
+  const history = await serve(options, { replicationId, fetches });
   let isTouched = false;
   try {
     const changed = whatChanged(planned, await look(at));
@@ -73,7 +77,7 @@ export async function fillNode(options: FillOptions): Promise<Result<Filled>> {
       ['REPLICAOF', 'NO', 'ONE'],
       ['REPLICAOF', options.advertisedHost, history.port],
     ]);
-    await untilLoaded(options, history);
+    await untilLoaded(options, { history, fetches });
     const tookMs = Math.round(clock.monotonicMs() - startedMs);
     options.onLoaded();
     const compared = await compare(options);
@@ -95,7 +99,7 @@ export async function fillNode(options: FillOptions): Promise<Result<Filled>> {
 
 async function serve(
   { at, moment, snapshot, admin, bindHost, signal, onFraction }: FillOptions,
-  replicationId: string,
+  { replicationId, fetches }: { readonly replicationId: string; readonly fetches: Set<string> },
 ): Promise<HistoryServer> {
   const { offset } = moment.point;
   const credentials = await credentialsOf(admin);
@@ -110,7 +114,10 @@ async function serve(
       rdb: () => ({ stream: createReadStream(snapshot.path), bytes: snapshot.bytes }),
     },
     ...(credentials === undefined ? { onlyFrom: (address) => addresses.has(address) } : { credentials }),
-    onProgress: ({ sentBytes, totalBytes }) => onFraction(totalBytes === 0 ? 0 : sentBytes / totalBytes),
+    onProgress: ({ replica, sentBytes, totalBytes }) => {
+      fetches.add(replica);
+      onFraction(totalBytes === 0 ? 0 : sentBytes / totalBytes);
+    },
     signal,
   });
 }
@@ -124,7 +131,10 @@ async function credentialsOf(admin: RedisNodeAdmin): Promise<ServedCredentials |
   return { password, ...(username === undefined || username === '' ? {} : { username }) };
 }
 
-async function untilLoaded(options: FillOptions, history: HistoryServer): Promise<void> {
+async function untilLoaded(
+  options: FillOptions,
+  { history, fetches }: { readonly history: HistoryServer; readonly fetches: ReadonlySet<string> },
+): Promise<void> {
   const { moment, admin, advertisedHost, clock, signal, planned } = options;
   let failure: unknown;
   history.whenTaken(signal).catch((error: unknown) => {
@@ -144,6 +154,12 @@ async function untilLoaded(options: FillOptions, history: HistoryServer): Promis
         next: 'Find out who: a Sentinel that knows the node does so. Then ask again.',
       });
     if (field('master_link_status') === 'up' && Number(field('slave_repl_offset')) >= moment.point.offset) return;
+    if (fetches.size > mostFetches)
+      throw new RefusalError({
+        code: 'backup_failed',
+        detail: `${planned.name} fetched the data ${mostFetches} times and did not load it.`,
+        next: 'See its log: too little memory or disk, or a module that is missing.',
+      });
     if (history.replicas().length === 0 && clock.monotonicMs() > connectByMs)
       throw new RefusalError({
         code: 'timed_out',
@@ -155,7 +171,7 @@ async function untilLoaded(options: FillOptions, history: HistoryServer): Promis
   }
 }
 
-async function compare({ moment, admin, planned, signal }: FillOptions): Promise<Filled['compared']> {
+async function compare({ moment, snapshot, admin, planned, signal }: FillOptions): Promise<Filled['compared']> {
   const expected = await moment.keys(signal);
   const found = keyCounts(await admin.info('keyspace'));
   const why: string[] = [];
@@ -164,7 +180,7 @@ async function compare({ moment, admin, planned, signal }: FillOptions): Promise
     if (wanted !== there) why.push(`database ${database} holds ${there} keys instead of ${wanted}`);
   }
   let compared: Filled['compared'] = 'counts';
-  if (why.length === 0 && expected.total <= digestUpToKeys) {
+  if (why.length === 0 && expected.total <= digestUpTo.keys && snapshot.bytes <= digestUpTo.bytes) {
     const digest = await admin.call('DEBUG', 'DIGEST').then(String, () => undefined);
     if (digest !== undefined) {
       const wanted = String(await moment.ask(['DEBUG', 'DIGEST'], { signal, deadlineMs: 600_000 }));

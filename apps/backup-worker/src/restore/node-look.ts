@@ -17,10 +17,10 @@ export function createNodeLook(options: {
 }): NodeLook {
   const { settings, probe } = options;
   return async (at) => {
-    const [info, group, needsTls] = await Promise.all([
+    const [info, group, settled] = await Promise.all([
       probe.node(at),
       membersOf(settings, probe),
-      replicatesOverTls(options.admin(at)),
+      settingsOf(options.admin(at)),
     ]);
     const field = (name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1];
     const runId = field('run_id') ?? '';
@@ -39,7 +39,7 @@ export function createNodeLook(options: {
       replicas: parseInfo(info).replicas.length,
       keys: [...info.matchAll(/^db\d+:keys=(\d+)/gm)].reduce((sum, [, keys]) => sum + Number(keys), 0),
       isLoading: field('loading') === '1',
-      needsTls,
+      ...settled,
       member: found?.role ?? null,
       isGroupKnown: group.isKnown,
     };
@@ -97,12 +97,13 @@ async function membersOf(
   return { members, isKnown };
 }
 
-async function replicatesOverTls(admin: RedisNodeAdmin): Promise<boolean> {
+// A user that may not read the settings learns it when the node does not come, or ends.
+async function settingsOf(admin: RedisNodeAdmin): Promise<Pick<RestoreNode, 'needsTls' | 'databases'>> {
   try {
-    return (await admin.configGet('tls-replication')) === 'yes';
-  } catch {
-    // A user that may not read the settings; without TLS it will not connect to us, and that is said then.
-    return false;
+    const [tls, databases] = await Promise.all(
+      ['tls-replication', 'databases'].map((name) => admin.configGet(name).catch(() => undefined)),
+    );
+    return { needsTls: tls === 'yes', databases: databases === undefined ? null : Number(databases) };
   } finally {
     admin.close();
   }

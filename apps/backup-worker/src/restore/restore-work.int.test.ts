@@ -224,6 +224,15 @@ describe('a restore into a node', () => {
     });
   });
 
+  it('refuses a node with too few databases, which would end itself, and does not touch it', async () => {
+    const small = await startRedis({ args: ['--databases', '2'] });
+    expect(await restore({ node: nameOf(small) })).toMatchObject({
+      error: { code: 'not_restorable', next: expect.stringContaining('databases 4') },
+    });
+    expect(await small.cli('PING')).toBe('PONG');
+    await small.stop();
+  });
+
   it('refuses addresses that are none, and nodes that do not answer', async () => {
     for (const node of ['nowhere', 'host:0', 'host:99999', ':1'])
       expect(await restore({ node })).toMatchObject({ error: { code: 'invalid_input' } });

@@ -8,7 +8,7 @@ import {
   type RestoreTarget,
   type Result,
 } from '@switchyard/protocol';
-import { whyNotInto, type PlannedStep, type RestoreNode } from '@switchyard/backup';
+import { databasesNeeded, whyNotInto, type NodeWish, type PlannedStep, type RestoreNode } from '@switchyard/backup';
 import { isRedisUnavailable, RedisNodeError, type RedisNodeAdmin } from '@switchyard/redis';
 import type { Address } from '@switchyard/replication';
 import type { Clock } from '@switchyard/runtime';
@@ -96,6 +96,7 @@ export function createRestoreWork(options: RestoreWorkOptions): RestoreWork {
             formatVersion: 1,
             point,
             ...content,
+            databases: databasesNeeded(content.keys.perDatabase),
             server: moment.server,
             restoredAtMs: clock.unixMs(),
             writer: options.writer,
@@ -123,10 +124,10 @@ export function createRestoreWork(options: RestoreWorkOptions): RestoreWork {
     if (at === undefined) return refuse('invalid_input', `${target.node} is not host:port.`);
     const seen = await lookedAt(look, at);
     if (!seen.ok) return seen;
-    const judged = (node: RestoreNode, writer: Materialised['server']): Result<never> | null =>
-      whyNotInto(node, { group, as: target.as, overwrite: target.overwrite, writer });
+    const judged = (node: RestoreNode, data: Pick<NodeWish, 'writer' | 'databases'>): Result<never> | null =>
+      whyNotInto(node, { group, as: target.as, overwrite: target.overwrite, ...data });
     // What the data was written by is known exactly once it is loaded; this much is known before.
-    const refused = judged(seen.value, seen.value.server);
+    const refused = judged(seen.value, { writer: seen.value.server, databases: 1 });
     if (refused !== null) return refused;
     return ok({
       kind: 'restore',
@@ -134,7 +135,8 @@ export function createRestoreWork(options: RestoreWorkOptions): RestoreWork {
       plan: nodePlan,
       run: ({ report, signal }) =>
         withMoment(point, { report, signal }, async (moment) => {
-          const unfit = judged(seen.value, moment.server);
+          const { perDatabase } = await moment.keys(signal);
+          const unfit = judged(seen.value, { writer: moment.server, databases: databasesNeeded(perDatabase) });
           if (unfit !== null) return unfit;
           report(nodeSteps.save, {});
           const snapshot = await moment.snapshot(signal);

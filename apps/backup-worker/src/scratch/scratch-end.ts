@@ -19,6 +19,14 @@ export function whyItEnded(end: ScratchEnd, output: string): Refusal {
       why: [tooNew[0]],
       next: 'Set SWITCHYARD_REDIS_SERVER to a redis-server at least as new as the source.',
     };
+  const module = /module data I can't load: no matching module (?:type )?'?([\w.-]{1,40})/i.exec(output);
+  if (module !== null)
+    return {
+      code: 'not_restorable',
+      detail: 'The throw-away server lacks a module that the data needs.',
+      why: [module[0]],
+      next: 'Set SWITCHYARD_REDIS_SERVER to a server that loads the modules of the source.',
+    };
   const reason = lastReason(output);
   if (end.killedBy !== null && end.killedBy !== 'SIGABRT' && end.killedBy !== 'SIGSEGV')
     return {
