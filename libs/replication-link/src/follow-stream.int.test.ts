@@ -9,6 +9,7 @@ import { heldHistory, linkUp, offsetOf, record, type Recording } from './recordi
 import { serveHistory } from './serve-history.ts';
 
 const patience = 60_000;
+const failovers = 20;
 const signal = (): AbortSignal => AbortSignal.timeout(patience);
 const started: TestRedis[] = [];
 
@@ -98,6 +99,45 @@ describe('followStream from a real server', () => {
     const stream = Buffer.concat([before.bytes(), after.bytes()]);
     expect(await digestOf({ ...before, stream })).toBe(await replica.cli('DEBUG', 'DIGEST'));
   });
+
+  it('misses no byte over twenty failovers, and while it moves from node to node', async () => {
+    let primary = await start();
+    let replica = await start({ replicaOf: primary });
+    await linkUp(replica);
+    let recording = await record(replica);
+    const first = recording;
+    const stream: Buffer[] = [];
+    const goOn = async (node: TestRedis): Promise<void> => {
+      recording.followed.close();
+      await recording.ended;
+      stream.push(recording.bytes());
+      const { replicationId, followed } = recording;
+      const position = { replicationId, offset: followed.receivedOffset() };
+      recording = await record({ ...node, position });
+      expect(recording.followed.start).toMatchObject({ kind: 'continue', offset: position.offset });
+    };
+    for (let round = 0; round < failovers; round += 1) {
+      await fill(primary, 50, round + 1);
+      await caughtUp(recording, primary);
+      await replica.cli('REPLICAOF', 'NO', 'ONE');
+      await primary.cli('REPLICAOF', replica.host, replica.port);
+      // The promoted node cuts us off; on with it, and then with the node that is a replica now.
+      await recording.ended;
+      await goOn(replica);
+      [primary, replica] = [replica, primary];
+      await fill(primary, 50, round + 2);
+      await linkUp(replica);
+      await caughtUp(recording, primary);
+      await eventually(async () => (await offsetOf(replica)) >= recording.followed.receivedOffset(), {
+        timeoutMs: patience,
+      });
+      await goOn(replica);
+    }
+    await primary.cli('SET', 'last', 'one');
+    await caughtUp(recording, primary);
+    stream.push(recording.bytes());
+    expect(await digestOf({ ...first, stream: Buffer.concat(stream) })).toBe(await primary.cli('DEBUG', 'DIGEST'));
+  }, 120_000);
 
   it('is given the whole data set when the position is not known there', async () => {
     const primary = await start();
