@@ -19,10 +19,28 @@ export const backupConfig = {
     doc: 'Host under which others reach this process; by default the address it listens on.',
   }),
   port: setting.port({ env: 'SWITCHYARD_BACKUP_PORT', default: 4725, doc: 'Port of health, metrics and API.' }),
-  repository: setting.string({
+  repository: setting.list({
     env: 'SWITCHYARD_BACKUP_REPOSITORY',
-    default: '.switchyard/backups',
-    doc: 'Directory of the backups; on another disk than that of the Redis nodes.',
+    default: ['.switchyard/backups'],
+    maxItems: 8,
+    doc: 'Where the backups lie: a directory (on another disk than that of the Redis nodes) or s3://bucket/prefix?endpoint=https://host&region=name. Of several, the first is written to and the others hold copies.',
+  }),
+  s3AccessKey: setting.string({
+    env: 'SWITCHYARD_BACKUP_S3_ACCESS_KEY',
+    optional: true,
+    secret: true,
+    doc: 'Access key of the S3-compatible stores.',
+  }),
+  s3SecretKey: setting.string({
+    env: 'SWITCHYARD_BACKUP_S3_SECRET_KEY',
+    optional: true,
+    secret: true,
+    doc: 'Secret key of the S3-compatible stores.',
+  }),
+  stateDirectory: setting.string({
+    env: 'SWITCHYARD_BACKUP_STATE_DIR',
+    optional: true,
+    doc: 'Directory for what is this worker’s own (memory of its operations); the first directory of the repositories unless set.',
   }),
   keys: setting.string({
     env: 'SWITCHYARD_BACKUP_KEY',

@@ -1,10 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freePort, startDelayProxy, startObjectServer, type TestObjectServer } from '@switchyard/testing';
+import { createHealth, createMetrics } from '@switchyard/runtime';
+import { freePort, manualClock, startDelayProxy, startObjectServer, type TestObjectServer } from '@switchyard/testing';
 import { AwsClient } from 'aws4fetch';
+import { publishSmall, quietLogger } from '../test-fixtures.ts';
+import { createBackupRepository, type BackupRepository } from './backup-repository.ts';
+import { directoryStore } from './directory-store.ts';
+import { parseKeys } from './encryption-keys.ts';
 import { describeObjectStore, listed } from './object-store-conformance.ts';
 import { ObjectStoreError, type ObjectStore } from './object-store.ts';
+import { createRepositoryCopier } from './repository-copier.ts';
+import { createRepositorySet } from './repository-set.ts';
 import { parseS3Address } from './s3-address.ts';
 import { createS3Client, type S3Client } from './s3-client.ts';
 import { s3Store } from './s3-store.ts';
@@ -196,6 +206,38 @@ describe('s3Store', () => {
       await plain.stop();
     }
   }, 90_000);
+});
+
+describe('a directory with an encrypted copy in an S3-compatible store', () => {
+  it('is rebuilt from the copy alone, with the key only', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'switchyard-test-copy-'));
+    try {
+      const copy = open(await makeBucket());
+      const set = createRepositorySet([directoryStore(root), copy], () => 0);
+      await set.prepare(never);
+      const keys = parseKeys(randomBytes(32).toString('hex'));
+      const label = await publishSmall(createBackupRepository({ store: set, keys }), 1_000);
+      const clock = manualClock({ unixMs: Date.now() });
+      const health = createHealth({ clock });
+      const copier = createRepositoryCopier({ set, metrics: createMetrics(), health, clock, logger: quietLogger });
+      expect([...(await copier.copyNow(never)).values()]).toEqual([0]);
+      await rm(root, { recursive: true });
+      const reading = async (repository: BackupRepository): Promise<string> => {
+        const found = await repository.find(label);
+        const file = found.ok ? found.value.manifest.files[0] : undefined;
+        if (!found.ok || file === undefined) throw new Error('It is not there.');
+        let text = '';
+        for await (const chunk of repository.read(found.value.manifest, file, never)) text += String(chunk);
+        return text;
+      };
+      expect(await reading(createBackupRepository({ store: copy, keys }))).toBe('data');
+      await expect(reading(createBackupRepository({ store: copy }))).rejects.toMatchObject({
+        refusal: { code: 'key_missing', why: [`key ${keys.current?.id}`] },
+      });
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  });
 });
 
 describe('parseS3Address', () => {
