@@ -12,9 +12,9 @@ import { backupConfig } from './config.ts';
 import { createOperationRunner } from './operations/operation-runner.ts';
 import { createOperations } from './operations/operations.ts';
 import { operationRoutes } from './operations/operation-routes.ts';
-import { copiesPart } from './repository/copies-part.ts';
 import { openRepository } from './repository/open-repository.ts';
 import { restorePart } from './restore/restore-part.ts';
+import { rollbackPart } from './rollback/rollback-part.ts';
 import { refusalOfWork } from './work-refusal.ts';
 import type { WorkerPart, WorkerTools } from './worker-part.ts';
 
@@ -22,7 +22,7 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const config = loadConfig(backupConfig, { env, app: 'backup', logger });
   const settings = redisSettingsOf(config.redis);
   const connections = createRedis(settings, { logger, name: instanceId });
-  const repository = openRepository(config, clock);
+  const repository = openRepository(config);
   const operations = createOperations(join(repository.stateDirectory, '.operations'), logger);
   const runner = createOperationRunner({ operations, clock, logger });
   const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
@@ -47,7 +47,9 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const proof = { materialise: restores.materialise, isOurs: () => archive.archive.isFollowing() };
   const backups = backupsPart(tools, { config, repository, archive, proof });
   const restorePoints = restorePointsPart(tools, { repository, archive: archive.archive });
-  const parts: readonly WorkerPart[] = [restorePoints, archive, restores, backups, copiesPart(tools, repository)];
+  const { store } = repository;
+  const rollbacks = rollbackPart(tools, { archive: archive.archive, materialise: restores.materialise, store });
+  const parts: readonly WorkerPart[] = [restorePoints, archive, restores, rollbacks, backups];
   const server = httpServer({
     name: 'api',
     host: config.host,
