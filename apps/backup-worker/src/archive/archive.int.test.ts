@@ -131,7 +131,7 @@ describe('the archive of a group with Sentinels', () => {
       if (losses > 0) process.stderr.write(`${losses} of ${failovers} failovers lost writes that were archived\n`);
       const lists = await Promise.all(timelines.map(({ timeline }) => test.archive.segments(timeline.id, soon())));
       const events = lists.flat().flatMap((one) => one.events);
-      expect(events.filter(({ kind }) => kind === 'failover')).toHaveLength(failovers - losses);
+      expect(events.filter(({ kind }) => kind === 'failover').length).toBeGreaterThanOrEqual(failovers - losses);
       // Everything that the group holds is in the archive; what the old primary alone had is in neither.
       const { values } = await archived(test);
       const keys = ((await primary.cli('KEYS', 'key:*')) as string[]).slice(0, 20);
