@@ -12,6 +12,7 @@ import { backupConfig } from './config.ts';
 import { createOperationRunner } from './operations/operation-runner.ts';
 import { createOperations } from './operations/operations.ts';
 import { operationRoutes } from './operations/operation-routes.ts';
+import { rehearsalPart } from './rehearsal/rehearsal-part.ts';
 import { openRepository } from './repository/open-repository.ts';
 import { restorePart } from './restore/restore-part.ts';
 import { rollbackPart } from './rollback/rollback-part.ts';
@@ -48,8 +49,10 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const backups = backupsPart(tools, { config, repository, archive, proof });
   const restorePoints = restorePointsPart(tools, { repository, archive: archive.archive });
   const { store } = repository;
-  const rollbacks = rollbackPart(tools, { archive: archive.archive, materialise: restores.materialise, store });
-  const parts: readonly WorkerPart[] = [restorePoints, archive, restores, rollbacks, backups];
+  const moments = { archive: archive.archive, materialise: restores.materialise, store };
+  const rollbacks = rollbackPart(tools, moments);
+  const rehearsals = rehearsalPart(tools, { config, ...moments });
+  const parts: readonly WorkerPart[] = [restorePoints, archive, restores, rollbacks, rehearsals, backups];
   const server = httpServer({
     name: 'api',
     host: config.host,

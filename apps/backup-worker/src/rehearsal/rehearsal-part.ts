@@ -26,8 +26,11 @@ import type { Materialiser } from '../restore/materialise.ts';
 import type { WorkerPart, WorkerTools } from '../worker-part.ts';
 import { rehearsalPlan, rehearse, type RollBack } from './rehearse.ts';
 import { createRehearsalStore } from './rehearsal-store.ts';
+import { createRehearsedRollback } from './rehearsed-rollback.ts';
 
+/** How often it is looked whether one is due; sooner where the period is short. */
 const lookEveryMs = 15_000;
+const shortestLookMs = 250;
 const mostShown = 100;
 
 const trendSchema = z.object({
@@ -48,13 +51,15 @@ export function rehearsalPart(
     readonly archive: Archive;
     readonly materialise: Materialiser;
     readonly store: ObjectStore;
-    readonly rollBack: RollBack;
+    /** By default the one that rolls back what lives. */
+    readonly rollBack?: RollBack;
     /** 0 to 1. */
     readonly random?: () => number;
   },
 ): WorkerPart {
   const { group, runner, scratchDirectory, clock, logger } = tools;
-  const { config, archive, materialise, rollBack, random = Math.random } = options;
+  const { config, archive, materialise, random = Math.random } = options;
+  const rollBack = options.rollBack ?? createRehearsedRollback({ ...tools, materialise });
   const kept = createRehearsalStore({ store: options.store, group, logger });
   const pace = { everyMs: config.rehearseEveryMs, startedAtMs: clock.unixMs(), jitter: random() };
   const metrics = rehearsalMetrics(tools);
@@ -88,7 +93,7 @@ export function rehearsalPart(
   };
   const ticker = createTicker({
     name: 'rehearsals',
-    everyMs: lookEveryMs,
+    everyMs: pace.everyMs === 0 ? lookEveryMs : Math.max(shortestLookMs, Math.min(lookEveryMs, pace.everyMs / 24)),
     clock,
     logger,
     run: async (signal) => {
