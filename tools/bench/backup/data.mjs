@@ -43,8 +43,21 @@ export async function fill(group, { bytes, valueBytes }) {
   return keys;
 }
 
-/** Keys of all databases of a node. */
-export const keysOf = async (node) => Number(await node.ask(['DBSIZE'], 10_000));
+const missingScript = `
+local missing = 0
+for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do if redis.call('EXISTS', 'key:' .. i) == 0 then missing = missing + 1 end end
+return missing`;
+const lookedAtOnce = 50_000;
+
+/** How many of the keys that `fill` made a node does not have. */
+export async function missingOf(node, keys) {
+  let missing = 0;
+  for (let from = 1; from <= keys; from += lookedAtOnce) {
+    const to = Math.min(keys, from + lookedAtOnce - 1);
+    missing += Number(await node.ask(['EVAL', missingScript, '0', String(from), String(to)], 20_000));
+  }
+  return missing;
+}
 
 /** A node as soon as it answers like a primary or replica that has loaded its data. */
 export const loaded = (node, ms) =>

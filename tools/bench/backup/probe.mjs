@@ -10,15 +10,22 @@ import { quantile } from '../statistics.mjs';
 const { port } = JSON.parse(process.argv[2]);
 const everyMs = 5;
 process.on('disconnect', () => process.exit(0));
-const redis = new Redis({
-  host: '127.0.0.1',
-  port,
-  maxRetriesPerRequest: 0,
-  enableOfflineQueue: false,
-  enableReadyCheck: false,
-  retryStrategy: () => 20,
-});
-redis.on('error', () => undefined);
+// A connection for each: a write that is held back would hold back the reads behind it.
+const connect = () => {
+  const redis = new Redis({
+    host: '127.0.0.1',
+    port,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    enableReadyCheck: false,
+    retryStrategy: () => 20,
+  });
+  redis.on('error', () => undefined);
+  return new Promise((resolve) => {
+    redis.once('ready', () => resolve(redis));
+  });
+};
+const [writing, reading] = await Promise.all([connect(), connect()]);
 
 const kinds = ['write', 'read'];
 let told = fresh();
@@ -47,7 +54,6 @@ function note(one, atMs) {
   one.lastMs = atMs;
 }
 
-await redis.set('probe', '0').catch(() => undefined);
 process.send({ state: 'ready' });
 // A question counts from the moment when it was due: one that waits behind a block is as late as it is.
 for (let dueMs = nowMs(); ; dueMs += everyMs) {
@@ -58,6 +64,6 @@ for (let dueMs = nowMs(); ; dueMs += everyMs) {
     now[kind].tookMs.push(nowMs() - dueAtMs);
     note(now[kind], nowMs());
   };
-  redis.set('probe', String(dueAtMs)).then(went('write'), () => undefined);
-  redis.get('probe').then(went('read'), () => undefined);
+  writing.set('probe', String(dueAtMs)).then(went('write'), () => undefined);
+  reading.get('probe').then(went('read'), () => undefined);
 }

@@ -6,7 +6,7 @@ import { infoOf } from '../failover/redis-group.mjs';
 import { nowMs } from '../failover/monotonic.mjs';
 import { pause, until } from '../waiting.mjs';
 import { startProbe, startWriter } from './clients.mjs';
-import { keysOf, loaded } from './data.mjs';
+import { loaded, missingOf } from './data.mjs';
 import { copyWithRedisCli } from './take.mjs';
 
 /** So long writes go on after the copy that a cron job made, and after the accident. */
@@ -14,14 +14,13 @@ const afterCopyMs = 3_000;
 const afterAccidentMs = 1_000;
 
 /** FLUSHALL and back. */
-export async function restore({ bench, group, worker, writer, patienceMs, perSecond }) {
+export async function restore({ bench, group, keys, worker, writer, patienceMs, perSecond }) {
   const [primary] = group.nodes;
   const probe = await startProbe(bench, primary);
   const file = join(bench.directory, 'last-night.rdb');
   if (worker === undefined) await copyWithRedisCli(bench, { node: primary, file, ms: patienceMs });
   await pause(afterCopyMs);
   await writer.stop();
-  const keys = await keysOf(primary);
   const accidentMs = nowMs();
   await primary.ask(['FLUSHALL'], 30_000);
   // Life goes on until somebody notices, and after the restore.
@@ -48,23 +47,16 @@ export async function restore({ bench, group, worker, writer, patienceMs, perSec
   const { writeGapMs, readGapMs } = await probe.end();
   await late.stop();
   const { lost } = await writer.verify(primary, accidentMs);
-  const after = Number(await primary.ask(['EVAL', countScript, '0'], 120_000));
   return {
     backSeconds: (backMs - orderMs) / 1_000,
     wholeSeconds: (doneMs - orderMs) / 1_000,
     noWritesMs: writeGapMs,
     noReadsMs: readGapMs,
     lostWrites: lost,
-    missingKeys: Math.max(0, keys - after),
+    missingKeys: await missingOf(primary, keys),
     workerMegabytes: worker?.peakMegabytes(),
   };
 }
-
-/** Keys without those of the writer that began after the accident. */
-const countScript = `
-local count, cursor = redis.call('DBSIZE'), 0
-for i = 0, 49999 do if redis.call('EXISTS', 'after:' .. i) == 1 then count = count - 1 end end
-return count`;
 
 async function ours(worker, patienceMs) {
   await worker.operate('/v1/rollbacks', { to: { before: 'FLUSHALL' }, diff: 'counts' }, patienceMs);

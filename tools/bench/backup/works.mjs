@@ -30,8 +30,8 @@ async function onGroup(trial, { size, args = [] }, run) {
     return worker;
   };
   try {
-    await fill(group, { bytes: bytesOf(size, quick), valueBytes: size.valueBytes });
-    return await run({ ...trial, group, makeWorker, patienceMs, perSecond: writesPerSecond });
+    const keys = await fill(group, { bytes: bytesOf(size, quick), valueBytes: size.valueBytes });
+    return await run({ ...trial, group, keys, makeWorker, patienceMs, perSecond: writesPerSecond });
   } finally {
     await bench.processes.endAll();
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
