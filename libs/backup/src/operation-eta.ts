@@ -49,17 +49,17 @@ export function remainingMs(record: OperationRecord, percent: number, nowMs: num
     doneMs += (step.finishedAtMs ?? 0) - (step.startedAtMs ?? step.finishedAtMs ?? 0);
     doneWeight += step.weight;
   }
-  const measured = stepRemainingMs(running, nowMs);
+  const priorMs = (doneWeight + running.weight + waitingWeight) * priorPart;
+  // Weights that were learned are milliseconds, until this time is known to be slower or faster than the last one.
+  const pace = (doneMs + priorMs) / (doneWeight + priorMs);
+  const measured = stepRemainingMs(running, { pace, nowMs });
   if (measured !== null) {
     const msPerWeight = (doneMs + inStepMs + measured) / (doneWeight + running.weight);
     return measured + waitingWeight * msPerWeight;
   }
   const isEnough = elapsedMs >= etaFromMs && percent >= etaFromPercent && doneMs >= etaFromMs;
-  // Weights that were learned are milliseconds, until this time is known to be slower or faster than the last one.
-  const priorMs = (doneWeight + running.weight + waitingWeight) * priorPart;
-  const learned = (doneMs + priorMs) / (doneWeight + priorMs);
   const guess = isEnough ? doneMs / doneWeight : null;
-  const msPerWeight = record.hasLearnedWeights === true ? learned : guess;
+  const msPerWeight = record.hasLearnedWeights === true ? pace : guess;
   if (msPerWeight === null) return null;
   return Math.max(0, running.weight * msPerWeight - inStepMs) + waitingWeight * msPerWeight;
 }
@@ -73,7 +73,10 @@ export function learnWeights(record: OperationRecord, earlier: readonly Operatio
     .toSorted((a, b) => (b.finishedAtMs ?? 0) - (a.finishedAtMs ?? 0))[0];
   const durations = last?.steps.map(durationMs);
   if (durations === undefined || durations.includes(null)) return record;
-  const steps = record.steps.map((step, index) => ({ ...step, weight: Math.max(1, durations[index] ?? 1) }));
+  const steps = record.steps.map((step, index) => {
+    const [before, ms] = [last?.steps[index], durations[index] ?? 0];
+    return { ...step, weight: Math.max(1, ms), ...(before === undefined ? {} : curveOf(before, ms)) };
+  });
   return { ...record, steps, hasLearnedWeights: true };
 }
 
@@ -83,10 +86,48 @@ function durationMs(step: StepRecord): number | null {
   return step.startedAtMs === undefined ? 0 : Math.max(0, step.finishedAtMs - step.startedAtMs);
 }
 
-function stepRemainingMs(step: StepRecord, nowMs: number): number | null {
+interface Pace {
+  /** How much slower than the last time it is so far. */
+  readonly pace: number;
+  readonly nowMs: number;
+}
+
+// Which part of its time had gone by when each fraction was reached: loading is followed by counting, of which nothing is heard.
+function curveOf(
+  { startedAtMs, samples = [] }: StepRecord,
+  ms: number,
+): { readonly curve?: readonly ProgressSample[] } {
+  if (startedAtMs === undefined || samples.length < 3 || ms <= 0) return {};
+  return { curve: samples.map(([atMs, fraction]) => [Math.min(1, (atMs - startedAtMs) / ms), fraction] as const) };
+}
+
+/** The part of the time that had gone by at a fraction the last time. */
+function timePart(curve: readonly ProgressSample[], fraction: number): number {
+  let [beforeTime, beforeFraction] = [0, 0];
+  for (const [time, reached] of curve) {
+    if (reached >= fraction) {
+      const span = reached - beforeFraction;
+      return span <= 0 ? time : beforeTime + ((time - beforeTime) * (fraction - beforeFraction)) / span;
+    }
+    [beforeTime, beforeFraction] = [time, reached];
+  }
+  return beforeTime + ((1 - beforeTime) * (fraction - beforeFraction)) / Math.max(1e-9, 1 - beforeFraction);
+}
+
+// As the last time, but faster or slower by as much as it was up to the last news.
+function learnedRemainingMs(step: StepRecord, curve: readonly ProgressSample[], { pace, nowMs }: Pace): number {
+  const startedAtMs = step.startedAtMs ?? nowMs;
+  const [atMs, fraction] = step.samples?.at(-1) ?? [startedAtMs, 0];
+  const tookMs = atMs - startedAtMs;
+  const wholeMs = (tookMs + step.weight * pace * priorPart) / (timePart(curve, fraction) + priorPart);
+  return Math.max(0, wholeMs - (nowMs - startedAtMs));
+}
+
+function stepRemainingMs(step: StepRecord, { pace, nowMs }: Pace): number | null {
   const samples = step.samples ?? [];
   const last = samples.at(-1);
   if (last === undefined) return null;
+  if (step.curve !== undefined) return learnedRemainingMs(step, step.curve, { pace, nowMs });
   // Before the first byte there may have been a wait, which says nothing about the pace.
   const moving = samples.filter(([, fraction]) => fraction > 0);
   const first = moving.length >= 3 && spanMs(moving) >= shortestPaceMs ? moving[0] : samples[0];

@@ -40,6 +40,8 @@ export interface StepRecord extends PlannedStep {
   readonly finishedAtMs?: number;
   /** How it went so far; at most 40. */
   readonly samples?: readonly ProgressSample[];
+  /** How it went the last time: the part of its time, and the fraction that was done by then. */
+  readonly curve?: readonly ProgressSample[];
 }
 
 /** All that is known about a piece of long work. Plain data: it can be stored as JSON. Times are unix milliseconds. */
@@ -179,13 +181,13 @@ export function forgettable(records: readonly OperationRecord[], limit: number):
   return finished.slice(0, Math.max(0, records.length - limit)).map((record) => record.id);
 }
 
-// What it went through on the way is not needed any more.
-function ended({ samples: _samples, ...step }: StepRecord, state: 'done', atMs: number | undefined): StepRecord {
+// How it went stays: the next work of the kind learns from it.
+function ended({ curve: _curve, ...step }: StepRecord, state: 'done', atMs: number | undefined): StepRecord {
   return { ...step, state, fraction: 1, ...(atMs === undefined ? {} : { finishedAtMs: atMs }) };
 }
 
-function untouched({ name, weight }: PlannedStep): StepRecord {
-  return { name, weight, state: 'waiting', fraction: 0, detail: null };
+function untouched({ name, weight, curve }: PlannedStep & Pick<StepRecord, 'curve'>): StepRecord {
+  return { name, weight, state: 'waiting', fraction: 0, detail: null, ...(curve === undefined ? {} : { curve }) };
 }
 
 function etaSeconds(record: OperationRecord, percent: number, nowMs: number): number | null {
