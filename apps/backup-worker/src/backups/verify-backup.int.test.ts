@@ -1,5 +1,6 @@
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { createMetrics, systemClock } from '@switchyard/runtime';
 import { fetchSnapshot } from '@switchyard/replication-link';
 import { eventually, seededRandom, startRedis, type TestRedis } from '@switchyard/testing';
@@ -9,6 +10,8 @@ import { createLiveArchive, type LiveArchiveOptions } from '../archive/live-arch
 import { recordArchive, type RecordedArchive } from '../archive/recorded-archive-fixture.ts';
 import { createOperationRunner } from '../operations/operation-runner.ts';
 import { createOperations } from '../operations/operations.ts';
+import { createBackupRepository } from '../repository/backup-repository.ts';
+import { parseKeys } from '../repository/encryption-keys.ts';
 import { createSegmentStore, type SegmentStore } from '../repository/segment-store.ts';
 import { materialOf } from '../restore/restore-part.ts';
 import { command, makeMaterialiser } from '../restore/restore-fixture.ts';
@@ -193,6 +196,20 @@ describe('a verification', () => {
     const outcome = await prover.prove(newer.label, { group: 'main', signal: never });
     if (isDamage) expect(outcome).toMatchObject({ ok: true, value: { ok: false, problem: 'the reason' } });
     else expect(outcome).toMatchObject({ ok: false, error: { code } });
+  });
+
+  it('names the key that is not here, and says nothing about the backup', async () => {
+    const locked = createBackupRepository({ store: archive.store, keys: parseKeys('1f'.repeat(32)) });
+    const draft = await locked.begin('locked', 5_000);
+    const file = await draft.store(Readable.from([await readFile(dataOf(newer))]), { signal: never });
+    const manifest = { ...newer, group: 'locked', label: draft.label, startedAtMs: 5_000, files: [file] };
+    await draft.publish({ manifest, verification: null });
+    const { label } = draft;
+    await expect(verify({ label, group: 'locked' }, { report: () => undefined, signal: never })).rejects.toMatchObject({
+      refusal: { code: 'key_missing', why: [`key ${file.encryption?.keyId}`] },
+    });
+    expect(await archive.backups.find(label)).toMatchObject({ value: { verification: null } });
+    await locked.remove('locked', label);
   });
 
   it('proves nothing where no stream leads to it', async () => {
