@@ -21,10 +21,14 @@ describe('whyNoBaseNow', () => {
 });
 
 describe('whyBaseWanted', () => {
-  it('wants one where there is none, and when the stream has grown past the bound or twice the base', () => {
-    expect(whyBaseWanted({ offset: 5, base: null }, 100)).toContain('no base');
-    expect(whyBaseWanted({ offset: 150, base: { offset: 50, rawBytes: 10 } }, 100)).toBeNull();
-    expect(whyBaseWanted({ offset: 151, base: { offset: 50, rawBytes: 10 } }, 100)).toContain('101 bytes');
-    expect(whyBaseWanted({ offset: 151, base: { offset: 50, rawBytes: 60 } }, 100)).toBeNull();
+  it('wants one where there is none, when the stream has grown past the bound or twice the base, and for a run that was missed', () => {
+    const bounds = { mostBytes: 100, everyMs: 1_000 };
+    const since = { offset: 151, base: { offset: 50, rawBytes: 10 }, ageMs: 0 };
+    expect(whyBaseWanted({ ...since, base: null }, bounds)).toContain('no base');
+    expect(whyBaseWanted({ ...since, offset: 150 }, bounds)).toBeNull();
+    expect(whyBaseWanted(since, bounds)).toContain('101 bytes');
+    expect(whyBaseWanted({ ...since, base: { offset: 50, rawBytes: 60 } }, bounds)).toBeNull();
+    expect(whyBaseWanted({ ...since, offset: 60, ageMs: 1_250 }, bounds)).toBeNull();
+    expect(whyBaseWanted({ ...since, offset: 60, ageMs: 1_251 }, bounds)).toContain('a run was missed');
   });
 });

@@ -41,13 +41,27 @@ export interface StreamSinceBase {
   readonly offset: number;
   /** The newest usable base on the timeline; null when there is none. */
   readonly base: { readonly offset: number; readonly rawBytes: number } | null;
+  /** Age of the newest backup of the group, on whatever timeline; null when there is none. */
+  readonly ageMs: number | null;
+}
+
+/** Bounds of `whyBaseWanted`. */
+export interface BaseBounds {
+  readonly mostBytes: number;
+  /** The schedule: a run is missed when a quarter more has gone by. */
+  readonly everyMs: number;
 }
 
 /**
  * Why a base is wanted now, before the next one is due: replaying a long stream takes longer than loading a data set. Null = it is not.
- * The bound is `mostBytes`, or twice the base where that is more.
+ * The bound is `mostBytes`, or twice the base where that is more. A run that the queue has missed is made up for.
  */
-export function whyBaseWanted({ offset, base }: StreamSinceBase, mostBytes: number): string | null {
+export function whyBaseWanted(
+  { offset, base, ageMs }: StreamSinceBase,
+  { mostBytes, everyMs }: BaseBounds,
+): string | null {
+  if (ageMs !== null && ageMs > everyMs * 1.25)
+    return `the newest backup is ${Math.round(ageMs / 1_000)} s old: a run was missed`;
   if (base === null) return 'the timeline has no base yet';
   const streamBytes = offset - base.offset;
   const bound = Math.max(mostBytes, 2 * base.rawBytes);

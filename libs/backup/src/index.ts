@@ -1,5 +1,5 @@
 export { whyBaseWanted, whyNoBaseNow } from './base-guard.ts';
-export type { BaseGuardFacts, StreamSinceBase } from './base-guard.ts';
+export type { BaseBounds, BaseGuardFacts, StreamSinceBase } from './base-guard.ts';
 export { archiverState, stepArchiver } from './archiver.ts';
 export type {
   ArchivePlace,

@@ -110,6 +110,30 @@ describe('the archive in trouble', () => {
     }
   });
 
+  it('leaves a source that froze for another replica, without a gap', async () => {
+    const group = await startSentinelGroup({ replicas: 2, sentinels: 1, downAfterMs: 20_000 });
+    const test = await startArchive({ SWITCHYARD_REDIS_SENTINELS: group.sentinelAddresses });
+    const [primary] = group.nodes;
+    if (!primary) throw new Error('The group is incomplete.');
+    try {
+      const source = await following(test);
+      const frozen = group.nodes.find(({ host, port }) => `${host}:${port}` === source);
+      expect(await pipeline(primary, sets(0, 100))).toBe(100);
+      frozen?.freeze();
+      expect(await pipeline(primary, sets(100, 100))).toBe(100);
+      await following(test, source);
+      const offset = Number(await primary.info('replication', 'master_repl_offset'));
+      expect(await test.archive.flush({ untilOffset: offset, signal: soon() })).toMatchObject({ ok: true });
+      frozen?.resume();
+      expect(await test.archive.timelines(soon())).toHaveLength(1);
+      expect((await archived(test)).values).toEqual(numbers(200));
+    } finally {
+      await test.stop();
+      for (const node of group.nodes) node.resume();
+      await group.stop();
+    }
+  });
+
   it('records a gap for a transaction that is longer than may be held, and goes on behind it', async () => {
     const node = await startRedis();
     const test = await startArchive({

@@ -132,6 +132,7 @@ export function backupsPart(
             createBaseOnGrowth({
               ...archive,
               mostStreamBytes: config.mostStreamBytes,
+              everyMs,
               repository,
               operations,
               queue,

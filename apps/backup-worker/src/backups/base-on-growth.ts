@@ -1,4 +1,5 @@
-// When is a base taken before the next one is due? When the stream behind the newest one has grown long, or when a timeline has none.
+// When is a base taken before the next one is due? When the stream behind the newest one has grown long, when a timeline has
+// none, or when the queue has missed a run. Asked for by the worker that archives the group, so by one of several.
 import { stateOf, whyBaseWanted, isFinished } from '@switchyard/backup';
 import { createTicker, type Clock, type Component, type Logger } from '@switchyard/runtime';
 import type { Archive } from '../archive/archive.ts';
@@ -18,10 +19,11 @@ export function createBaseOnGrowth(options: {
   readonly operations: Pick<Operations, 'list'>;
   readonly queue: Pick<BackupQueue, 'submit'>;
   readonly mostStreamBytes: number;
+  readonly everyMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Component {
-  const { archive, isProvingBase, repository, operations, queue, mostStreamBytes, clock, logger } = options;
+  const { archive, isProvingBase, repository, operations, queue, mostStreamBytes, everyMs, clock, logger } = options;
   const { group } = archive;
   let askedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -40,7 +42,8 @@ export function createBaseOnGrowth(options: {
       newest === undefined
         ? null
         : { offset: newest.manifest.source.offset, rawBytes: newest.manifest.files[0]?.rawBytes ?? 0 };
-    const why = whyBaseWanted({ offset: head.offset, base }, mostStreamBytes);
+    const ageMs = backups[0] === undefined ? null : clock.unixMs() - backups[0].manifest.startedAtMs;
+    const why = whyBaseWanted({ offset: head.offset, base, ageMs }, { mostBytes: mostStreamBytes, everyMs });
     if (why === null) return;
     askedAtMs = clock.monotonicMs();
     const submitted = await queue.submit({ task: 'backup', group });
