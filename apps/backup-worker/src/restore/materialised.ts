@@ -1,10 +1,12 @@
 // What can be done with a throw-away server that holds a moment? Count, digest, ask, add, save, and end it.
-import type { BackupManifest, RestorePoint } from '@switchyard/protocol';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { RefusalError, type BackupManifest, type RestorePoint } from '@switchyard/protocol';
 import { keyCounts } from '@switchyard/backup';
 import { createAsking } from '../scratch/asking.ts';
+import { ErrorReply } from '../scratch/reply-reader.ts';
 import type { ScratchPlace, ScratchServer } from '../scratch/scratch-server.ts';
 import type { ServerConnection } from '../scratch/server-connection.ts';
-import { stat } from 'node:fs/promises';
 import type { Materialised, MaterialisedContent, ScratchReply } from './materialise.ts';
 
 // Counts the keys of each type behind one cursor. A few thousand at a time: other questions come in between.
@@ -31,7 +33,7 @@ export function createMaterialised(options: {
   readonly tookMs: number;
   readonly onClose: () => void;
 }): Materialised {
-  const { point, server, place, connection, tookMs } = options;
+  const { point, server, place, running, connection, tookMs } = options;
   const ask = createAsking(connection);
   let closing: Promise<void> | undefined;
 
@@ -102,7 +104,16 @@ export function createMaterialised(options: {
       }
     },
     snapshot: async (signal) => {
-      await ask(['SAVE'], { signal, deadlineMs: longestMs });
+      await ask(['SAVE'], { signal, deadlineMs: longestMs }).catch((error: unknown) => {
+        if (!(error instanceof ErrorReply)) throw error;
+        const reason = running.output().trim().split('\n').at(-1) ?? '';
+        throw new RefusalError({
+          code: 'refused_for_safety',
+          detail: `The data could not be saved in ${dirname(place.dataPath)}.`,
+          why: [error.message, reason].filter((text) => text !== ''),
+          next: 'Make room there, or set SWITCHYARD_BACKUP_SCRATCH to a directory on another disk.',
+        });
+      });
       return { path: place.dataPath, bytes: (await stat(place.dataPath)).size };
     },
     close: () => (closing ??= close()),

@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { RefusalError, type RestorePoint } from '@switchyard/protocol';
 import { eventually, startRedis } from '@switchyard/testing';
@@ -133,6 +134,16 @@ describe('a materialised moment', () => {
     await server.close();
     await server.close();
     await other.end();
+  });
+
+  it('says so when its disk does not take the data', async () => {
+    await opened(recording.base(), async (server) => {
+      const { path } = await server.snapshot(never);
+      await rm(dirname(path), { recursive: true });
+      await expect(server.snapshot(never)).rejects.toMatchObject({
+        refusal: { code: 'refused_for_safety', detail: expect.stringContaining(dirname(path)) },
+      });
+    });
   });
 
   it('tells how far it is', async () => {
