@@ -37,9 +37,9 @@ export function createLiveArchive(options: LiveArchiveOptions): LiveArchive {
     const { timeline } = feed;
     const target = untilOffset ?? feed.boundary().offset;
     try {
+      feed.seal();
+      feed.want(target);
       for (;;) {
-        feed.want(target);
-        feed.seal();
         const head = archiver.head();
         if (archiver.feed() !== feed) return newTimeline(timeline);
         if (head?.timeline === timeline && head.offset >= target) return ok(head);

@@ -66,6 +66,12 @@ export function createStreamFeed(options: {
     const piece = collector.seal();
     if (piece !== undefined) writer.add(piece);
   };
+  /** Once: what follows belongs to nobody who waits, and would be cut into the smallest pieces under a steady load. */
+  const sealWanted = (): void => {
+    if (wanted === null || collector.boundary().offset < wanted) return;
+    wanted = null;
+    seal();
+  };
   const sealInTime = (): Promise<void> => {
     if (writer.waiting() < mostWaitingPieces) seal();
     return Promise.resolve();
@@ -77,7 +83,8 @@ export function createStreamFeed(options: {
     if (collector.heldBytes() - sealable > limits.longestTransactionBytes) {
       throw new TransactionTooLongError(collector.boundary().offset, limits.longestTransactionBytes);
     }
-    if (sealable >= limits.sealBytes || (wanted !== null && collector.boundary().offset >= wanted)) seal();
+    if (sealable >= limits.sealBytes) seal();
+    sealWanted();
     arrived.ring();
     while (writer.waitingBytes() > 0 && collector.heldBytes() + writer.waitingBytes() >= limits.mostPendingBytes) {
       seal();
@@ -109,7 +116,7 @@ export function createStreamFeed(options: {
     seal,
     want: (offset) => {
       wanted = offset;
-      if (offset !== null && collector.boundary().offset >= offset) seal();
+      sealWanted();
     },
     boundary: () => collector.boundary(),
     oldestAtMs: () => collector.oldestAtMs(),
