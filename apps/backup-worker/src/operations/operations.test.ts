@@ -40,6 +40,18 @@ describe('operations', () => {
     expect(busy && viewOperation(busy, 10).steps[0]?.detail).toBe('the worker was restarted');
   });
 
+  it('are cancelled by a restart where nobody takes them up again', async () => {
+    const before = await open();
+    await before.add({ ...operation('rehearsed'), kind: 'rehearsal' });
+    before.change('rehearsed', (record) => startOperation(record, 5));
+    await before.settled();
+    const after = await open();
+    expect(after.get('rehearsed')).toMatchObject({
+      state: 'cancelled',
+      refusal: { next: expect.stringContaining('again') },
+    });
+  });
+
   it('are written when their state changes, not at every step', async () => {
     const operations = await open();
     await operations.add(operation('one'));

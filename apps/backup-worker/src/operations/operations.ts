@@ -3,7 +3,14 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ok, refuse, type Result } from '@switchyard/protocol';
-import { forgettable, interruptOperation, isFinished, learnWeights, type OperationRecord } from '@switchyard/backup';
+import {
+  failOperation,
+  forgettable,
+  interruptOperation,
+  isFinished,
+  learnWeights,
+  type OperationRecord,
+} from '@switchyard/backup';
 import type { Logger } from '@switchyard/runtime';
 import { writeDurably } from '../repository/durable-file.ts';
 import { textOf } from '../system-error.ts';
@@ -79,7 +86,7 @@ export function createOperations(directory: string, logger: Logger): Operations 
         const record = await readRecord(join(directory, name));
         if (record === undefined) logger.warn({ file: name }, 'operation.unreadable');
         else if (isFinished(record)) keep(record);
-        else remember(interruptOperation(record, 'the worker was restarted'));
+        else remember(afterRestart(record));
       }
       write();
       await writing;
@@ -116,6 +123,20 @@ export function createOperations(directory: string, logger: Logger): Operations 
     },
     settled: () => writing,
   };
+}
+
+/** Work that is taken up again: by the queue, or because a journal says how far it was. All other work has to be asked for again. */
+const takenUpAgain: ReadonlySet<string> = new Set(['backup', 'verify', 'rollback']);
+
+function afterRestart(record: OperationRecord): OperationRecord {
+  if (takenUpAgain.has(record.kind)) return interruptOperation(record, 'the worker was restarted');
+  const refusal = {
+    code: 'cancelled',
+    detail: 'The worker was restarted while this was under way.',
+    next: 'Start it again: nothing was left half-done.',
+  } as const;
+  // When it ended nobody saw: the last moment that is known.
+  return failOperation(record, { refusal }, record.startedAtMs ?? record.createdAtMs);
 }
 
 // Only this program writes these files; the check is for files that were cut off or put there by somebody else.

@@ -146,7 +146,7 @@ export function rollbackPart(worker: RollbackWorkerTools, options: RollbackPartO
         : selectiveRollback(selective, { ...request, match }, work);
     return runner.begin({
       id,
-      kind: 'rollback',
+      kind: match === undefined ? 'rollback' : 'selective-rollback',
       subject: group,
       plan: match === undefined ? rollbackSteps : selectivePlan,
       run: dryRun ? run : (work) => alone(id, () => run(work)),

@@ -130,7 +130,9 @@ describe('selectiveRollback', () => {
     expect([await redis.cli('GET', 'user:1'), await redis.cli('GET', 'user:2')]).toEqual(['new name', 'stays']);
 
     // Once more: nothing is left to do.
-    expect(await run(at, { to: { offset } })).toMatchObject({ value: { diff: { added: 0, changed: 0, removed: 0 } } });
+    expect(await run(at, { to: { offset } })).toMatchObject({
+      value: { diff: { added: 0, changed: 0, removed: 0 }, restored: 0, safetyPoint: null },
+    });
 
     expect(await run(at, { to: { label: 'safety-0' } })).toMatchObject({
       ok: true,

@@ -95,7 +95,8 @@ export async function selectiveRollback(
       const found = await compare(tools, { ...sides, match, work });
       if (!found.ok) return found;
       const facts = { group, match, point: point.value, dryRun, diff: found.value };
-      if (dryRun) return ok({ ...facts, safetyPoint: null, undo: null });
+      const isSame = numberOf(found.value) === 0;
+      if (dryRun || isSame) return ok({ ...facts, ...(dryRun ? {} : nothingDone()), safetyPoint: null, undo: null });
       const why = `the present before keys like ${match} were brought back`;
       const { label } = await tools.keepPoint(present.value.head, work.id, why, signal);
       const undo = undoOf(group, label, match);
@@ -158,8 +159,7 @@ async function bringAllBack(
   const { target, now, match, work, result } = job;
   const { clock, logger } = tools;
   const { signal, report } = work;
-  const { added, changed, removed } = result.diff;
-  const total = (added ?? 0) + (changed ?? 0) + (removed ?? 0);
+  const total = numberOf(result.diff);
   const startedMs = clock.monotonicMs();
   let done = nothingDone();
   let attempts = 0;
@@ -251,6 +251,10 @@ function undoOf(group: string, label: string, match: string): Readonly<Record<st
 
 function quoted(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function numberOf({ added, changed, removed }: DataDiff): number {
+  return (added ?? 0) + (changed ?? 0) + (removed ?? 0);
 }
 
 function nothingDone(): BroughtBack {
