@@ -68,13 +68,13 @@ beforeAll(async () => {
     SWITCHYARD_DISPATCHER_CONTROL_PORT: String(listener),
   });
   const isThere = async (at: string): Promise<boolean> => (await fetch(`${at}/v1/backups`)).ok;
-  await eventually(async () => (await isThere(url)) && (await isThere(control)), { timeoutMs: 30_000, what: 'Both' });
-}, 60_000);
+  await eventually(async () => (await isThere(url)) && (await isThere(control)), { timeoutMs: 60_000, what: 'Both' });
+}, 90_000);
 afterAll(async () => {
   await Promise.all(processes.map(async (one) => one.end()));
   await redis?.stop();
   await rm(home, { recursive: true, force: true });
-}, 60_000);
+}, 90_000);
 
 describe('switchyard', () => {
   it('takes a backup through the control listener, with progress, shows it, and proves it again', async () => {
@@ -96,7 +96,7 @@ describe('switchyard', () => {
       code: 0,
       stdout: expect.stringMatching(/verify .*succeeded/),
     });
-  }, 60_000);
+  }, 90_000);
 
   it('finds the accident in the window, and restores the moment before it', async () => {
     await eventually(async () => (await windowNow()).continuous, {
@@ -133,4 +133,28 @@ describe('switchyard', () => {
       stderr: expect.stringMatching(/in the future[^]*Nearest before: 20/),
     });
   }, 90_000);
+
+  it('shows what a rollback would do, brings the running server back, and undoes that', async () => {
+    await redis.cli('SET', 'precious', 'thing');
+    await redis.cli('FLUSHALL');
+    await redis.cli('SET', 'after', 'the accident');
+    const rollback = ['backup', 'rollback', '--to', 'before:FLUSHALL'];
+    const look = await switchyard(...rollback, '--dry-run');
+    expect(look).toMatchObject({ code: 0, stdout: expect.stringMatching(/^moment .*\nkeys .* now, .* then\n/) });
+    expect(await switchyard(...rollback)).toMatchObject({ code: 8 });
+    expect(await redis.cli('GET', 'precious')).toBeNull();
+    const done = await switchyard(...rollback, '--yes');
+    expect(done).toMatchObject({ code: 0, stdout: expect.stringMatching(/safety +\S+-safety /) });
+    expect([await redis.cli('GET', 'precious'), await redis.cli('GET', 'after')]).toEqual(['thing', null]);
+    const undo = /^undo +switchyard (.*)$/m.exec(done.stdout)?.[1]?.split(' ') ?? [];
+    const undone = await eventually(
+      async () => {
+        const ran = await switchyard(...undo);
+        return ran.code === 0 && ran;
+      },
+      { timeoutMs: 60_000, intervalMs: 1_000, what: `The undo: ${undo.join(' ')}` },
+    );
+    expect(undone.stdout).toContain('undo ');
+    expect([await redis.cli('GET', 'precious'), await redis.cli('GET', 'after')]).toEqual([null, 'the accident']);
+  }, 150_000);
 });
