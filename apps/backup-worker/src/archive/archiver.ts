@@ -321,7 +321,9 @@ export function createArchiver(options: ArchiverOptions): Archiver {
       } else apply({ kind: 'cannot-continue', reason: 'repository', detail: problem ?? '' });
     }
     const writing = writer.run(signal);
-    writing.catch(() => undefined);
+    writing.catch((error: unknown) => {
+      if (!signal.aborted) endsOfOwner.abort(error);
+    });
     let actions: readonly Action[] = apply({ kind: 'owned', place: end?.place ?? null });
     while (!signal.aborted) {
       const [action, ...rest] = actions;
