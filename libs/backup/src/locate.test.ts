@@ -166,6 +166,7 @@ describe('locate by time', () => {
     expect(whyOf(find({ time: iso(t0 + 30_000) }, { of }))).toContain(
       'Nearest before: 2026-11-21T12:00:01.010Z, offset 200',
     );
+    expect(whyOf(find({ time: iso(t0 + 30_000) }, { of }))).toContain('is missing from offset 200 to 300');
     expect(offsetOf(find({ time: iso(t0 + 1_010) }, { of }))).toBe(200);
     expect(find({ offset: 400 }, { of, backups: [base, after] })).toMatchObject({
       value: { point: { base: after.manifest.label, streamBytes: 50 } },

@@ -71,6 +71,15 @@ function whereItFalls(view: ArchiveView, atMs: number): string {
   if (first === undefined)
     return 'Nothing has been archived between the backups: only their own moments can be restored.';
   if (atMs < startedAtMs(first)) return `It is before the archive begins, ${isoOf(startedAtMs(first))}.`;
+  for (const { timeline, segments } of view.timelines) {
+    const after = segments.find((one, index) => {
+      const before = segments[index - 1];
+      return before !== undefined && before.to < one.from && before.endedAtMs <= atMs && atMs < one.startedAtMs;
+    });
+    const before = after === undefined ? undefined : segments[segments.indexOf(after) - 1];
+    if (after !== undefined && before !== undefined)
+      return `The stream of timeline ${timeline.id} is missing from offset ${before.to} to ${after.from}.`;
+  }
   const next = view.timelines.find(({ timeline }) => timeline.startedAtMs > atMs);
   if (next === undefined) {
     const last = view.timelines.at(-1) ?? first;
