@@ -89,6 +89,15 @@ describe('somebody who has emptied Redis', () => {
       },
       { timeoutMs: 60_000 },
     );
+  /** On a starved machine the Sentinels may change their minds meanwhile: a rollback refuses that, and is asked for again. */
+  const rolledBack = async (body: unknown): Promise<Operation> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const before = await primaryPort();
+      const operation = await done(yard.control, '/v1/rollbacks', body);
+      await settled();
+      if (operation.state === 'succeeded' || attempt === 3 || (await primaryPort()) === before) return operation;
+    }
+  };
   /** Everything that was written so far is archived, with a data set before it. */
   const archived = async (): Promise<number> => {
     const offset = Number(/^master_repl_offset:(\d+)/m.exec(String(await redis('INFO', 'replication')))?.[1]);
@@ -130,7 +139,7 @@ describe('somebody who has emptied Redis', () => {
     await eventually(async () => expect(await instancesOf('demo-backend')).toEqual(demos), { timeoutMs: 30_000 });
     const flushedEpoch = await epoch();
 
-    const { state, result, problem } = await done(yard.control, '/v1/rollbacks', { to: { before: 'FLUSHALL' } });
+    const { state, result, problem } = await rolledBack({ to: { before: 'FLUSHALL' } });
     expect([state, problem]).toEqual(['succeeded', null]);
 
     expect(await redis('GET', 'shop:1')).toBe('item 1');
@@ -157,7 +166,7 @@ describe('somebody who has emptied Redis', () => {
     await redis('EVAL', "for i = 1, 100 do redis.call('DEL', 'shop:' .. i) end", 0);
     await redis('SET', 'other', 'goes on');
     const request = { to: { offset }, match: 'shop:*' };
-    const { state, result, problem } = await done(yard.control, '/v1/rollbacks', request);
+    const { state, result, problem } = await rolledBack(request);
     expect([state, problem]).toEqual(['succeeded', null]);
     expect(result).toMatchObject({ diff: { added: 100, changed: 0, removed: 0 }, restored: 100 });
     expect(await redis('GET', 'shop:100')).toBe('item 100');
