@@ -184,27 +184,26 @@ export function createS3Upload(client: S3Client, address: S3Address): S3Upload {
   };
 }
 
-/** The bytes in pieces of exactly one part each, the last one shorter (never empty). */
+/**
+ * The bytes in pieces of exactly one part each, the last one shorter (never empty). A piece is valid until the next one is asked for:
+ * all of them lie in the same memory.
+ */
 async function* inParts(body: Readable): AsyncGenerator<Buffer> {
-  let held: Buffer[] = [];
+  let part = Buffer.alloc(0);
   let bytes = 0;
   let count = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
-    let rest = chunk;
-    for (;;) {
-      const wanted = (count < smallParts ? smallPartBytes : largePartBytes) - bytes;
-      if (rest.length < wanted) break;
-      held.push(rest.subarray(0, wanted));
-      rest = rest.subarray(wanted);
-      yield Buffer.concat(held);
+    for (let at = 0; at < chunk.length;) {
+      const wanted = count < smallParts ? smallPartBytes : largePartBytes;
+      if (part.length < wanted) part = Buffer.allocUnsafeSlow(wanted);
+      const copied = chunk.copy(part, bytes, at);
+      at += copied;
+      bytes += copied;
+      if (bytes < wanted) continue;
+      yield part;
       count += 1;
-      held = [];
       bytes = 0;
     }
-    if (rest.length > 0) {
-      held.push(rest);
-      bytes += rest.length;
-    }
   }
-  if (bytes > 0) yield Buffer.concat(held);
+  if (bytes > 0) yield part.subarray(0, bytes);
 }
