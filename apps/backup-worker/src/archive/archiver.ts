@@ -87,7 +87,8 @@ export function createArchiver(options: ArchiverOptions): Archiver {
   /** What a change of mind while the stream is read asks for. */
   let next: readonly Action[] | null = null;
   let inStepAtMs: number | null = null;
-  let behindBytes: number | null = null;
+  /** Of the primary, when it was looked at last. */
+  let groupOffset: number | null = null;
   let done: Promise<void> = Promise.resolve();
 
   const writer = createSegmentWriter({
@@ -250,12 +251,14 @@ export function createArchiver(options: ArchiverOptions): Archiver {
     const offsets = nodes
       .filter(({ role, state: of }) => role === 'primary' && of === 'ok')
       .map(({ offset }) => offset ?? 0);
-    const received = link?.receivedOffset();
-    behindBytes = received === undefined || offsets.length === 0 ? null : Math.max(0, Math.max(...offsets) - received);
-    if (behindBytes === 0) inStepAtMs = clock.unixMs();
+    groupOffset = offsets.length === 0 ? null : Math.max(...offsets);
+    if (behindBytes() === 0) inStepAtMs = clock.unixMs();
     const at = feed?.boundary();
     tell({ kind: 'looked', candidates: nodes, ...(at === undefined ? {} : { at }) });
   };
+
+  const behindBytes = (): number | null =>
+    link === null || groupOffset === null ? null : Math.max(0, groupOffset - link.receivedOffset());
 
   /** What follows when a connection is over, or what somebody wished meanwhile. */
   const ended = (error: unknown, signal: AbortSignal): readonly Action[] => {
@@ -263,7 +266,7 @@ export function createArchiver(options: ArchiverOptions): Archiver {
     next = null;
     link?.close();
     link = null;
-    behindBytes = null;
+    groupOffset = null;
     feed?.cutOff();
     const bounds = feed?.boundary();
     const place =
@@ -380,7 +383,7 @@ export function createArchiver(options: ArchiverOptions): Archiver {
     head: () => head,
     changes,
     inStepAtMs: () => inStepAtMs,
-    behindBytes: () => behindBytes,
+    behindBytes,
     beginAnew: (reason, detail) => tell({ kind: 'cannot-continue', reason, detail }),
     setHead: (found) => {
       if (state.waitsFor === 'ownership') head = found;

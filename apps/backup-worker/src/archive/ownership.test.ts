@@ -9,10 +9,13 @@ import { createOwnership, type Ownership } from './ownership.ts';
 let root: string;
 let clock: ManualClock;
 let started: Ownership[];
+/** Those whose look at the record goes on. */
+let alive: number;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'switchyard-test-owner-'));
   clock = manualClock();
   started = [];
+  alive = 0;
 });
 afterEach(async () => {
   for (const one of started) await one.stop?.();
@@ -26,14 +29,19 @@ async function start(instance: string, pid = process.ppid): Promise<{ ownership:
   const onChange = (isOwner: boolean): unknown => changes.push(isOwner);
   const ownership = createOwnership({ group: 'main', store, instance, clock, logger: quietLogger, onChange, self });
   started.push(ownership);
+  alive += 1;
   await ownership.start?.(new AbortController().signal);
   return { ownership, changes };
+}
+/** Half a second, with everything that each of them does in it: the disk may be slow, the clock must not run on meanwhile. */
+async function halfSecond(): Promise<void> {
+  await clock.advance(500);
+  await eventually(() => clock.sleepers() >= alive, { timeoutMs: 20_000 });
 }
 /** Lets time go by until it is so; never more than `mostMs`. */
 async function within(mostMs: number, isSo: () => boolean): Promise<void> {
   for (let ms = 0; ms < mostMs && !isSo(); ms += 500) {
-    await clock.advance(500);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await halfSecond();
   }
   expect(isSo()).toBe(true);
 }
@@ -46,11 +54,11 @@ describe('createOwnership', () => {
     await within(5_000, () => second.ownership.owner()?.instance === 'one');
     // As long as the owner lives, however long.
     for (let ms = 0; ms < 30_000; ms += 500) {
-      await clock.advance(500);
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await halfSecond();
     }
     expect([first.ownership.isOwner(), second.ownership.isOwner()]).toEqual([true, false]);
     await first.ownership.stop?.();
+    alive -= 1;
     await within(5_000, () => second.ownership.isOwner());
     expect(first.ownership.held().aborted).toBe(true);
   });
