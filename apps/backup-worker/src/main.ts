@@ -12,6 +12,7 @@ import { backupConfig } from './config.ts';
 import { createOperationRunner } from './operations/operation-runner.ts';
 import { createOperations } from './operations/operations.ts';
 import { operationRoutes } from './operations/operation-routes.ts';
+import { copiesPart } from './repository/copies-part.ts';
 import { rehearsalPart } from './rehearsal/rehearsal-part.ts';
 import { openRepository } from './repository/open-repository.ts';
 import { restorePart } from './restore/restore-part.ts';
@@ -23,7 +24,7 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const config = loadConfig(backupConfig, { env, app: 'backup', logger });
   const settings = redisSettingsOf(config.redis);
   const connections = createRedis(settings, { logger, name: instanceId });
-  const repository = openRepository(config);
+  const repository = openRepository(config, clock);
   const operations = createOperations(join(repository.stateDirectory, '.operations'), logger);
   const runner = createOperationRunner({ operations, clock, logger });
   const url = advertisedUrl({ bindHost: config.host, advertiseHost: config.advertiseHost, port: config.port });
@@ -52,7 +53,15 @@ await runService('backup-worker', ({ name, env, clock, logger, metrics, health, 
   const moments = { archive: archive.archive, materialise: restores.materialise, store };
   const rollbacks = rollbackPart(tools, moments);
   const rehearsals = rehearsalPart(tools, { config, ...moments });
-  const parts: readonly WorkerPart[] = [restorePoints, archive, restores, rollbacks, rehearsals, backups];
+  const parts: readonly WorkerPart[] = [
+    restorePoints,
+    archive,
+    restores,
+    rollbacks,
+    rehearsals,
+    backups,
+    copiesPart(tools, repository),
+  ];
   const server = httpServer({
     name: 'api',
     host: config.host,
