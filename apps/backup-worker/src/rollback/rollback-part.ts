@@ -1,11 +1,12 @@
 // How do rollbacks come about here? Requests become operations of this process, one at a time; what an earlier process left is taken up
 // again, and settings that could not be put back are put back as soon as that is possible. Neither Redis nor a queue is needed for it.
 import { randomUUID } from 'node:crypto';
-import { refuse, type Result, type RollbackRequest } from '@switchyard/protocol';
+import { refuse, type Refusal, type Result, type RollbackRequest } from '@switchyard/protocol';
 import type { OperationRecord, RollbackState } from '@switchyard/backup';
 import { announceEvent, createCatalogStore, type Redis } from '@switchyard/redis';
 import { createTicker, withDeadline } from '@switchyard/runtime';
 import type { Archive } from '../archive/archive.ts';
+import type { Report } from '../backups/take-backup.ts';
 import type { DirectOutcome, DirectWorkTools } from '../operations/operation-runner.ts';
 import type { ObjectStore } from '../repository/object-store.ts';
 import type { Materialiser } from '../restore/materialise.ts';
@@ -48,6 +49,8 @@ export interface RollbackPartOptions {
 
 const lookEveryMs = 2_000;
 const announceDeadlineMs = 5_000;
+/** Who names a moment that cannot be restored hears it in the answer to the request, when it is found out in this time. */
+const earlyAnswerMs = 3_000;
 
 /** Rollbacks of the group in the settings. */
 export function rollbackPart(worker: RollbackWorkerTools, options: RollbackPartOptions): WorkerPart {
@@ -140,17 +143,30 @@ export function rollbackPart(worker: RollbackWorkerTools, options: RollbackPartO
         next: `wait for its end: GET /v1/operations/${underWay}`,
       });
     const id = `op-${randomUUID()}`;
-    const run = (work: DirectWorkTools): Promise<DirectOutcome> =>
-      match === undefined
-        ? runRollback(whole, request, work)
-        : selectiveRollback(selective, { ...request, match }, work);
-    return runner.begin({
+    const found = Promise.withResolvers<void>();
+    let isFound = false;
+    let refused: Refusal | null = null;
+    const run = async (work: DirectWorkTools): Promise<DirectOutcome> => {
+      const report: Report = (step, progress) => {
+        isFound ||= step > 0;
+        if (isFound) found.resolve();
+        work.report(step, progress);
+      };
+      const outcome = await (match === undefined
+        ? runRollback(whole, request, { ...work, report })
+        : selectiveRollback(selective, { ...request, match }, { ...work, report }));
+      if (!outcome.ok && !isFound) refused = outcome.error;
+      return outcome;
+    };
+    const begun = await runner.begin({
       id,
       kind: match === undefined ? 'rollback' : 'selective-rollback',
       subject: group,
       plan: match === undefined ? rollbackSteps : selectivePlan,
       run: dryRun ? run : (work) => alone(id, () => run(work)),
     });
+    await Promise.race([found.promise, runner.ended(id), clock.sleep(earlyAnswerMs)]);
+    return refused === null ? begun : { ok: false, error: refused };
   };
   const resume = async (tools: RollbackTools, record: RollbackRecord): Promise<void> => {
     const { id } = record;
