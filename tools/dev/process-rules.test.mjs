@@ -121,6 +121,7 @@ describe('the environment of services', () => {
       PATH: '/bin',
     });
     assert.deepEqual(env, {
+      MALLOC_ARENA_MAX: '2',
       NODE_COMPILE_CACHE: '/c',
       PATH: '/repo/node_modules/.bin:/bin',
       SWITCHYARD_BACKUP_REPOSITORY: '/home/y/backups',

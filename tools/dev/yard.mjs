@@ -30,6 +30,8 @@ export function commonEnvironment(setup, inherited) {
     ...redis,
     PATH: `${join(root, 'node_modules', '.bin')}:${env.PATH ?? ''}`,
     NODE_COMPILE_CACHE: cache,
+    // Each thread of glibc would keep a heap of its own: 7 MB for each idle service.
+    MALLOC_ARENA_MAX: env.MALLOC_ARENA_MAX || '2',
     SWITCHYARD_HOST: '127.0.0.1',
     SWITCHYARD_REGISTRY_URL: `http://127.0.0.1:${ports.registry}`,
     SWITCHYARD_BACKUP_REPOSITORY: env.SWITCHYARD_BACKUP_REPOSITORY || join(home, 'backups'),
