@@ -33,6 +33,8 @@ export async function startRollbacks(
   env: Readonly<Record<string, string>>,
   options: {
     readonly directory?: string;
+    /** Without waiting for the archive, as after a crash. */
+    readonly atOnce?: boolean;
     readonly onStep?: (state: RollbackState) => Promise<void>;
     readonly advertisedHost?: string;
     readonly change?: (options: RollbackPartOptions) => RollbackPartOptions;
@@ -40,11 +42,15 @@ export async function startRollbacks(
 ): Promise<TestRollbacks> {
   const { directory } = options;
   const archive = await startArchive(env, directory === undefined ? {} : { directory });
-  await following(archive);
-  await eventually(async () => (await archive.archive.locate({ time: 'now' }, AbortSignal.timeout(5_000))).ok, {
-    timeoutMs: 30_000,
-    what: 'The first base of the archive',
-  });
+  if (options.atOnce !== true) await following(archive);
+  await eventually(
+    async () =>
+      options.atOnce === true || (await archive.archive.locate({ time: 'now' }, AbortSignal.timeout(5_000))).ok,
+    {
+      timeoutMs: 30_000,
+      what: 'The first base of the archive',
+    },
+  );
   const clock = systemClock;
   const logger =
     process.env['SWITCHYARD_TEST_LOG'] === undefined
