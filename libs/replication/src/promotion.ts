@@ -153,7 +153,9 @@ const selected = (
   { event, nowMs }: { readonly event: SentinelEvent; readonly nowMs: number },
 ): PromotionStep => {
   const attempt = state.attempts[sentinel];
-  if (event.subject === null || attempt?.elected !== true || isOld(state, attempt.epoch)) return { state, news: [] };
+  if (event.subject === null || attempt?.elected !== true) return { state, news: [] };
+  // Of an epoch that has passed nothing is believed any more, what it selected before included.
+  if (isOld(state, attempt.epoch)) return keep(state, sentinel, { ...attempt, selected: null });
   const replica = { host: event.subject.host, port: event.subject.port };
   const next = keep(state, sentinel, { ...attempt, selected: replica, atMs: nowMs }).state;
   const { announced } = state;
