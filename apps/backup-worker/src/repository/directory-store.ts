@@ -357,6 +357,8 @@ function withStoreErrors(source: Readable, name: string, signal: AbortSignal): R
     const reason: unknown = signal.aborted ? signal.reason : storeError(error, name);
     out.destroy(reason instanceof Error ? reason : new Error(String(reason)));
   });
+  // The file may fail before anybody listens: who reads it then hears of it all the same.
+  out.on('error', () => undefined);
   out.once('close', () => source.destroy());
   return source.pipe(out);
 }
