@@ -115,7 +115,7 @@ describe('an instance that fails', () => {
       expect(status).toBe(200);
       times.push(tookMs);
     }
-    expect(Math.max(...times)).toBeLessThan(50);
+    expect(Math.max(...times)).toBeLessThan(connectMs);
     // on trial again after a second: one request finds out for all, and the next time is twice as long
     await eventually(() => why() === '', { timeoutMs: 2_000 });
     const trial = await Promise.all(Array.from({ length: 20 }, ask));

@@ -61,7 +61,7 @@ describe('a process whose Redis is unfit', () => {
     return { ...owned, port };
   };
   const expectRefusal = async (owned: OwnedProcess, words: readonly string[]): Promise<void> => {
-    await eventually(() => expect(owned.exitCode()).toBe(1), { timeoutMs: 14_000 });
+    await eventually(() => expect(owned.exitCode()).toBe(1), { timeoutMs: 25_000 });
     for (const word of [...words, 'service.start_failed']) expect(owned.output()).toContain(word);
     expect(owned.output()).not.toContain('"stack"');
   };

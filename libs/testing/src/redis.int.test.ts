@@ -79,7 +79,7 @@ describe('startSentinelGroup', () => {
       const old = await group.primary();
       expect(old).toBe(group.nodes[0]);
       await old.cli('SET', 'a', '1');
-      await old.cli('WAIT', 2, 1_000);
+      await eventually(async () => expect(Number(await old.cli('WAIT', 2, 1_000))).toBe(2));
       await old.kill();
       const now = await group.primaryOtherThan(old);
       expect(await now.cli('GET', 'a')).toBe('1');

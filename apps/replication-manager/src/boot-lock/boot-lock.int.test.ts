@@ -99,7 +99,7 @@ describe('a primary without persistence that is killed and back at once, empty',
       await new Promise((resolve) => setTimeout(resolve, 1_500));
       await crashAndReturn(old);
       await eventually(async () => expect(codesOf(await manager.group())).toContain('primary_restarted_behind'), {
-        timeoutMs: 10_000,
+        timeoutMs: 25_000,
       });
       const { problems } = await manager.group();
       expect(problems.find(({ code }) => code === 'primary_restarted_behind')?.detail).toMatch(
