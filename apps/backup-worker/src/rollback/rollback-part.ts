@@ -49,6 +49,9 @@ export interface RollbackPartOptions {
 
 const lookEveryMs = 2_000;
 const announceDeadlineMs = 5_000;
+/** What is written sooner after a rollback is kept, but not each moment of it. */
+const archivedAgainMs = 5_000;
+const archivedAgainLookMs = 50;
 /** Who names a moment that cannot be restored hears it in the answer to the request, when it is found out in this time. */
 const earlyAnswerMs = 3_000;
 
@@ -81,6 +84,19 @@ export function rollbackPart(worker: RollbackWorkerTools, options: RollbackPartO
     });
     await withDeadline(told, announceDeadlineMs, 'the event of the rollback');
   };
+  /** A rollback is over when what comes after it can be taken back, too: the archive has begun anew, and its first base is proven. */
+  const archivedAgain = async ({ record, safetyPoint }: RollbackEnd): Promise<void> => {
+    if (!record.state.takeAsked || safetyPoint === null) return;
+    const untilMs = clock.monotonicMs() + archivedAgainMs;
+    while (archive.isFollowing() || archive.head()?.timeline === safetyPoint.timeline) {
+      const left = untilMs - clock.monotonicMs();
+      if (left <= 0) break;
+      const now = await archive.locate({ time: 'now' }, AbortSignal.timeout(Math.ceil(left))).catch(() => null);
+      if (now?.ok === true && now.value.timeline !== safetyPoint.timeline) return;
+      await clock.sleep(archivedAgainLookMs);
+    }
+    logger.warn({ group, operation: record.id }, 'rollback.not_archived_yet');
+  };
   const toolsFor = (of: RollableSettings): RollbackTools => ({
     ...worker,
     settings: of,
@@ -90,7 +106,9 @@ export function rollbackPart(worker: RollbackWorkerTools, options: RollbackPartO
     keepPoint,
     managers: createManagers({ redis: commands, group, logger }),
     lease: createRollbackLease({ redis: commands, group, holder: instanceId, logger }),
-    onEnd: announce,
+    onEnd: async (end) => {
+      await Promise.all([announce(end), archivedAgain(end)]);
+    },
     ...(options.onStep === undefined ? {} : { onStep: options.onStep }),
   });
   const whole = settings.kind === 'cluster' ? null : toolsFor(settings);
