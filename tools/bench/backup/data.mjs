@@ -1,4 +1,4 @@
-// How does a primary get so much data that compresses as little as real values do? By a script of its own, piece by piece, so that its
+// How does a primary get so much data of a size that was asked for? By a script of its own, piece by piece, so that its
 // Sentinels see it alive and its replicas keep up.
 import { randomBytes } from 'node:crypto';
 import { infoOf } from '../failover/redis-group.mjs';

@@ -18,10 +18,17 @@ export async function startWorker(bench, { group, program, patienceMs }) {
   const process = await bench.processes.start({
     name: 'backup-worker',
     command: bench.node,
-    args: ['--disable-warning=ExperimentalWarning', join(bench.root, 'apps/backup-worker/src/main.ts')],
+    // As the yard starts it.
+    args: [
+      '--max-semi-space-size=2',
+      '--disable-warning=ExperimentalWarning',
+      join(bench.root, 'apps/backup-worker/src/main.ts'),
+    ],
     cwd: bench.root,
     env: {
       PATH: globalThis.process.env.PATH,
+      MALLOC_ARENA_MAX: '2',
+      NODE_COMPILE_CACHE: join(bench.root, '.switchyard', 'cache'),
       SWITCHYARD_BACKUP_PORT: String(port),
       SWITCHYARD_BACKUP_REPOSITORY: repository,
       SWITCHYARD_BACKUP_EVERY: never,
