@@ -26,7 +26,8 @@ export interface PreparedRollback {
 /** More keys than these are counted only, unless all are asked for. */
 const mostCompared = 1_000_000;
 const maxLagBytes = 16 * 1024 * 1024;
-const flushDeadlineMs = 5_000;
+// A FLUSHALL of millions of keys holds a replica up for seconds before it passes it on.
+const flushDeadlineMs = 30_000;
 
 /** Finds out everything. Refuses when the moment cannot be found or made real. */
 export async function prepareRollback(
