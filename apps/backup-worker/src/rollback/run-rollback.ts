@@ -11,6 +11,8 @@ import { surveyForRollback } from './rollback-survey.ts';
 import type { RollbackTools } from './rollback-tools.ts';
 
 const extraLeaseMs = 60_000;
+/** A repository that hangs must not keep the managers and the lease waiting. */
+const endDeadlineMs = 10_000;
 
 /** Carries a request out, or says what it would do. */
 export async function runRollback(
@@ -91,8 +93,7 @@ async function finish(tools: RollbackTools, end: CourseEnd): Promise<DirectOutco
   const { logger, journal, managers, lease } = tools;
   const result = resultOf(end);
   const record = { ...end.record, result, writtenAtMs: tools.clock.unixMs() };
-  const { signal } = new AbortController();
-  await journal.write(record, signal).catch((error: unknown) => {
+  await journal.write(record, AbortSignal.timeout(endDeadlineMs)).catch((error: unknown) => {
     logger.error({ operation: record.id, err: error }, 'rollback.end_not_written');
   });
   await managers.end(record.managers);
@@ -100,7 +101,7 @@ async function finish(tools: RollbackTools, end: CourseEnd): Promise<DirectOutco
   await tools.onEnd?.({ record, safetyPoint: record.safetyPoint }).catch((error: unknown) => {
     logger.warn({ operation: record.id, err: error }, 'rollback.not_announced');
   });
-  await journal.prune(signal).catch(() => undefined);
+  await journal.prune(AbortSignal.timeout(endDeadlineMs)).catch(() => undefined);
   const { state } = record;
   logger.info(
     {

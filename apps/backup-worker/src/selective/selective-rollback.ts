@@ -10,7 +10,7 @@ import {
   type RollbackRequest,
 } from '@switchyard/protocol';
 import { whyNotReadable, type PlannedStep } from '@switchyard/backup';
-import type { Clock, Logger } from '@switchyard/runtime';
+import { withDeadline, type Clock, type Logger } from '@switchyard/runtime';
 import type { Archive, ArchiveHead } from '../archive/archive.ts';
 import { compareData } from '../compare/compare.ts';
 import type { DirectOutcome, DirectWorkTools } from '../operations/operation-runner.ts';
@@ -109,12 +109,19 @@ export async function selectiveRollback(
   }
 }
 
+/** As long as a rollback in place waits for the same. */
+const flushDeadlineMs = 30_000;
+
 async function presentPoint(
   archive: SelectiveTools['archive'],
   primary: LivePrimary,
   signal: AbortSignal,
 ): Promise<Result<{ readonly head: ArchiveHead; readonly point: RestorePoint }>> {
-  const head = await archive.flush({ untilOffset: primary.offset, signal });
+  const head = await withDeadline(
+    (inTime) => archive.flush({ untilOffset: primary.offset, signal: inTime }),
+    flushDeadlineMs,
+    { what: 'archiving what was written last', signal },
+  );
   if (!head.ok) return head;
   const { offset, timeline } = head.value;
   const point = await archive.locate({ offset, timeline }, signal);
